@@ -1,0 +1,25 @@
+# A compute worker: inversion, training, generation, evaluation. One container per device.
+# torch's standard wheels carry their CUDA libraries and run on a CPU too: one image for both.
+# Build from the repository's root: docker build -f docker/worker.Dockerfile -t handsoff-worker .
+
+FROM python:3.12-slim-bookworm AS build
+WORKDIR /src
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements-worker.lock ./
+RUN python -m venv /opt/handsoff \
+ && /opt/handsoff/bin/pip install --require-hashes -r requirements-worker.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY models ./models
+COPY workers ./workers
+COPY service ./service
+RUN /opt/handsoff/bin/pip install --no-deps .
+
+FROM python:3.12-slim-bookworm
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin handsoff \
+ && install -d -o 10001 /cache
+COPY --from=build /opt/handsoff /opt/handsoff
+# The LPIPS trunk is kept in a volume, so that it is fetched once.
+ENV PATH=/opt/handsoff/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TORCH_HOME=/cache
+USER 10001
+STOPSIGNAL SIGTERM
+CMD ["python", "-m", "workers.worker", "--queue", "compute"]

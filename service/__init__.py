@@ -1,0 +1,1 @@
+"""The jobs as HTTP: API, client and command line. Never imports torch."""

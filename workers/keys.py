@@ -1,0 +1,58 @@
+"""Where everything lies in the bucket, and how ids are made. Pure: strings in, strings out.
+
+{tenant}/jobs/{id}/spec.json | cancel.json | end.json
+{tenant}/uploads/{id}/upload.json | content
+{tenant}/{collection}/{id}/resource.json      written before the 202
+{tenant}/{collection}/{id}/{FINAL}            written last: with it the resource is ready
+{tenant}/{collection}/{id}/attempts/{n}/…     results that are not bit-reproducible
+{tenant}/generations/{id}/data/shard-000000.tar …
+"""
+
+from collections.abc import Mapping
+
+# The JSON that makes a resource of a collection ready, always written last.
+FINAL: Mapping[str, str] = {
+    "generators": "card.json",
+    "datasets": "manifest.json",
+    "inversions": "report.json",
+    "label-generators": "card.json",
+    "generations": "manifest.json",
+    "evaluations": "report.json",
+}
+
+# What an id starts with tells what it names.
+PREFIX: Mapping[str, str] = {
+    "jobs": "job",
+    "uploads": "upl",
+    "generators": "gen",
+    "datasets": "dst",
+    "inversions": "inv",
+    "label-generators": "lbl",
+    "generations": "gnn",
+    "evaluations": "evl",
+}
+
+
+def job(tenant: str, job_id: str, name: str) -> str:
+    """A job's document: `spec.json`, `cancel.json` or `end.json`."""
+    return f"{tenant}/jobs/{job_id}/{name}"
+
+
+def inside(tenant: str, collection: str, resource_id: str, path: str) -> str:
+    """An object of a resource, e.g. `data/shard-000000.tar` of a generation."""
+    return f"{tenant}/{collection}/{resource_id}/{path}"
+
+
+def description(tenant: str, collection: str, resource_id: str) -> str:
+    """The document that a resource begins with."""
+    return inside(tenant, collection, resource_id, "resource.json")
+
+
+def final(tenant: str, collection: str, resource_id: str) -> str:
+    """The document that makes a resource ready."""
+    return inside(tenant, collection, resource_id, FINAL[collection])
+
+
+def shard(index: int) -> str:
+    """A shard's path inside its generation."""
+    return f"data/shard-{index:06d}.tar"

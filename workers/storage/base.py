@@ -1,0 +1,82 @@
+"""What every object store does for us; nothing about how. Pure.
+
+Keys are `/`-separated, without leading slash, `..` or empty parts. A put is atomic: readers see
+the old object or the new one, never half of one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as a listing shows it: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class UploadTarget:
+    """Where a client may PUT bytes: an absolute URL, and the headers it must send."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class ObjectStore(Protocol):
+    """A bucket.
+
+    Every method raises `StorageUnavailable` when the store cannot be reached, `ObjectNotFound`
+    (naming the key) when there is no such object, `ValueError` for a malformed key.
+    """
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write an object, replacing what was there."""
+
+    def put_if_absent(self, key: str, data: bytes, content_type: str = "application/json") -> bool:
+        """Write an object unless one is there; whether it was written."""
+
+    def put_file(
+        self, key: str, source: Path, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write an object from a file, without holding it in memory."""
+
+    def put_stream(self, key: str, source: BinaryIO, limit: int) -> int:
+        """Write an object from a stream of unknown length; its size in bytes.
+
+        Raises:
+            ValueError: the stream holds more than `limit` bytes; nothing is left behind.
+        """
+
+    def get(self, key: str) -> bytes:
+        """A whole object."""
+
+    def get_file(self, key: str, target: Path) -> None:
+        """Copy an object to a file (complete or not there at all)."""
+
+    def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes [start, end) of an object in chunks; it is opened before the first is asked."""
+
+    def size(self, key: str) -> int | None:
+        """An object's size in bytes; None if there is no such object."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """All objects whose key starts with `prefix`, in key order."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; none being there is no error."""
+
+    def upload_target(self, key: str, expires_seconds: int) -> UploadTarget | None:
+        """Where a client may PUT the object itself; None if only through the service."""
+
+    def download_url(self, key: str, expires_seconds: int, filename: str) -> str | None:
+        """Where a client may GET the object itself; None if only through the service."""
+
+    def free_bytes(self) -> int | None:
+        """Room left, where that can be known (a local folder); else None."""
+
+    def check(self) -> None:
+        """Raise `StorageUnavailable` or `StorageError` unless the bucket can be used."""
