@@ -1,0 +1,88 @@
+"""How the demo domain's generator is trained: every number, in one table.
+
+Two stages. Regression teaches the generator the renderer itself (z is the face's parameters),
+which a CPU manages in minutes; the adversarial stage then trains on unlabelled renders as any
+StyleGAN2, for sharp detail and a prior over whole images. `pretrain_images=0` leaves the first
+stage out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from models.stylegan2.config import GeneratorConfig
+
+IMAGE_SIZE = 64
+Z_DIM = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        batch: images per step.
+        cache_images: renders kept on disk and drawn from.
+        first_images: renders made before the first step; the rest come along the way.
+        pretrain_images: images of the regression stage; 0 for none.
+        warmup_images: images the discriminator sees before the generator moves again.
+        adversarial_images: images of the adversarial stage, the warm-up included.
+        generator_channels: features at 4, 8, .. 64 pixels.
+        discriminator_channels: features at 64, 32, .. 4 pixels.
+        mapping_widths: output widths of the mapping layers, w last.
+        pretrain_rate: Adam's learning rate in regression; falls to a tenth along a cosine.
+        generator_rate, discriminator_rate: Adam's learning rates in the adversarial stage.
+        r1: weight gamma of the gradient penalty.
+        r1_every: discriminator steps from one penalty to the next.
+        mixing: share of samples whose fine styles come from another z.
+        paired: weight of the distance to the render at 16 pixels, when the stage begins.
+        paired_end: the same when it ends; linear between.
+        ema_images: half-life of the averaged generator.
+        bfloat16: whether convolutions compute in bfloat16.
+        seed: of initial weights, renders and batches.
+    """
+
+    batch: int
+    cache_images: int
+    first_images: int
+    pretrain_images: int
+    warmup_images: int
+    adversarial_images: int
+    generator_channels: tuple[int, ...]
+    discriminator_channels: tuple[int, ...]
+    mapping_widths: tuple[int, ...]
+    pretrain_rate: float = 3e-3
+    generator_rate: float = 1e-3
+    discriminator_rate: float = 2e-3
+    r1: float = 0.3
+    r1_every: int = 16
+    mixing: float = 0.3
+    paired: float = 2.0
+    paired_end: float = 0.5
+    ema_images: int = 8_000
+    bfloat16: bool = True
+    seed: int = 0
+
+    def generator_config(self) -> GeneratorConfig:
+        """The generator this recipe trains."""
+        return GeneratorConfig(
+            z_dim=Z_DIM,
+            w_dim=self.mapping_widths[-1],
+            image_shape=(3, IMAGE_SIZE, IMAGE_SIZE),
+            channels=self.generator_channels,
+            mapping_widths=self.mapping_widths,
+            mapping_lr_multiplier=0.1,
+        )
+
+
+_SMALL = ((96, 96, 96, 64, 32), (32, 48, 64, 96, 96), (128, 128, 128, 64))
+_TINY = ((8, 8, 8, 8, 8), (8, 8, 8, 8, 8), (16, 64))
+
+# fmt: off
+PRESETS: Mapping[str, Recipe] = MappingProxyType({
+    #                    batch  cache  first  pretrain  warm-up  adversarial  widths
+    "demo":        Recipe(32,  60_000, 8_192, 200_000,  20_000,    400_000, *_SMALL),
+    "adversarial": Recipe(32,  60_000, 8_192,       0,       0,  2_000_000, *_SMALL),
+    "smoke":       Recipe( 4,      16,     8,       8,       8,         16, *_TINY),
+})
+# fmt: on

@@ -1,0 +1,219 @@
+"""What happens to the networks in one training step, and the state a step changes.
+
+Knows no files and no clock; batches come from a `RenderCache`.
+"""
+
+import copy
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from models.demo import losses
+from models.demo.cache import RenderCache, to_sphere
+from models.demo.features import RandomFeatures
+from models.demo.recipe import Z_DIM, Recipe
+from models.stylegan2.discriminator import Discriminator
+from models.stylegan2.networks import Generator
+
+W_AVG_SAMPLES = 10_000
+
+
+@dataclass
+class Progress:
+    """How far a run is."""
+
+    pretrained: int = 0
+    adversarial: int = 0
+    discriminator_steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def seen(self) -> int:
+        """Images shown to the generator so far, both stages."""
+        return self.pretrained + self.adversarial
+
+
+class Trainer:
+    """Generator, its average, discriminator and optimisers of one run."""
+
+    def __init__(self, recipe: Recipe, cache: RenderCache, stream: torch.Generator) -> None:
+        """Fresh networks; weights are drawn from torch's global stream.
+
+        Args:
+            recipe: all numbers.
+            cache: where renders come from.
+            stream: where batches, z and mixing come from.
+        """
+        self.recipe, self.cache, self.stream = recipe, cache, stream
+        self.share = recipe.batch // processes()
+        self.generator = Generator(recipe.generator_config())
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.discriminator = Discriminator(3, recipe.discriminator_channels)
+        self.pretrain_optimizer = _adam(self.generator, recipe.pretrain_rate, 0.9)
+        self.generator_optimizer = _adam(self.generator, recipe.generator_rate, 0.0)
+        self.discriminator_optimizer = _adam(self.discriminator, recipe.discriminator_rate, 0.0)
+        self.progress = Progress()
+        self.dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
+        self.features = RandomFeatures(self.dtype)
+
+    @property
+    def finished(self) -> bool:
+        """Whether both stages are done."""
+        return self.progress.adversarial >= self.recipe.adversarial_images and (
+            self.progress.pretrained >= self.recipe.pretrain_images
+        )
+
+    def step(self) -> dict[str, float]:
+        """One batch of whichever stage is due; returns its losses."""
+        if self.progress.pretrained < self.recipe.pretrain_images:
+            return self._pretrain()
+        return self._adversarial()
+
+    def _pretrain(self) -> dict[str, float]:
+        """Regression of the render from z."""
+        done = self.progress.pretrained / self.recipe.pretrain_images
+        rate = self.recipe.pretrain_rate * (0.55 + 0.45 * math.cos(math.pi * done))
+        self.pretrain_optimizer.param_groups[0]["lr"] = rate * min(1.0, done * 100 + 0.02)
+        z, targets = self.cache.batch(self.share, self.stream)
+        images = self.generator.synthesize(self.generator.map(z), "random", self.dtype)
+        loss = losses.regression(images, targets, self.features)
+        _descend(self.pretrain_optimizer, loss)
+        self.progress.pretrained += self.recipe.batch
+        self._update_average(self.progress.pretrained)
+        return {"regression": loss.item(), "l1": (images - targets).abs().mean().item()}
+
+    def _adversarial(self) -> dict[str, float]:
+        """One discriminator step and, once it is warm, one generator step."""
+        report = self._discriminator_step()
+        if self.progress.adversarial >= self.recipe.warmup_images:
+            report |= self._generator_step()
+            self._update_average(self.progress.seen)
+        self.progress.adversarial += self.recipe.batch
+        return report
+
+    def _discriminator_step(self) -> dict[str, float]:
+        n = self.share
+        _, real_images = self.cache.batch(n, self.stream)
+        with torch.no_grad():
+            z = to_sphere(torch.randn(n, Z_DIM, generator=self.stream))
+            ws, _ = self._mixed(z)
+            fake_images = self.generator.synthesize(ws, "random", self.dtype)
+        real = self.discriminator(real_images, self.dtype)
+        fake = self.discriminator(fake_images, self.dtype)
+        loss = losses.discriminator_loss(real, fake)
+        report = {"d": loss.item(), "real": real.mean().item(), "fake": fake.mean().item()}
+        if self.progress.discriminator_steps % self.recipe.r1_every == 0:
+            penalty = self._penalty(real_images)
+            report["r1"] = penalty.item()
+            loss = loss + penalty * (self.recipe.r1 / 2 * self.recipe.r1_every)
+        _descend(self.discriminator_optimizer, loss)
+        self.progress.discriminator_steps += 1
+        return report
+
+    def _penalty(self, images: Tensor) -> Tensor:
+        """R1 on half of the batch, in float32 because it is a gradient of a gradient."""
+        half = images[: max(1, images.shape[0] // 2)].clone().requires_grad_()
+        return losses.gradient_penalty(self.discriminator(half), half)
+
+    def _generator_step(self) -> dict[str, float]:
+        self.discriminator.requires_grad_(False)
+        z, targets = self.cache.batch(self.share, self.stream)
+        ws, mixed = self._mixed(z)
+        images = self.generator.synthesize(ws, "random", self.dtype)
+        logits = self.discriminator(images, self.dtype)
+        adversarial = losses.generator_loss(logits)
+        paired = (losses.small_distance(images, targets) * ~mixed).mean()
+        _descend(self.generator_optimizer, adversarial + self._paired_weight() * paired)
+        self.discriminator.requires_grad_(True)
+        return {"g": adversarial.item(), "paired": paired.item()}
+
+    def _paired_weight(self) -> float:
+        """Weight of the paired term now; 0 where there was no regression stage."""
+        if not self.recipe.pretrain_images:
+            return 0.0
+        done = self.progress.adversarial / self.recipe.adversarial_images
+        return self.recipe.paired + (self.recipe.paired_end - self.recipe.paired) * min(1.0, done)
+
+    def _mixed(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """ws of z, some with another sample's fine styles.
+
+        Returns:
+            ws [N, num_ws, w_dim] and bool [N], true where styles are mixed.
+        """
+        n, count = z.shape[0], self.generator.num_ws
+        ws = self.generator.map(z)
+        mixed = torch.rand(n, generator=self.stream) < self.recipe.mixing
+        cut = torch.randint(1, count, (n,), generator=self.stream)
+        foreign = mixed[:, None] & (torch.arange(count) >= cut[:, None])  # [N, num_ws]
+        return torch.where(foreign[:, :, None], ws.roll(1, dims=0), ws), mixed
+
+    @torch.no_grad()
+    def _update_average(self, seen: int) -> None:
+        """Moves the average towards the generator; its half-life grows with `seen` at first."""
+        half_life = min(self.recipe.ema_images, max(seen * 0.05, 1e-8))
+        beta = 0.5 ** (self.recipe.batch / half_life)
+        own = list(self.average.parameters())
+        torch._foreach_lerp_(own, list(self.generator.parameters()), 1 - beta)
+
+    @torch.no_grad()
+    def refresh_w_avg(self) -> None:
+        """Sets the averaged generator's mean w from fresh samples."""
+        stream = torch.Generator().manual_seed(self.recipe.seed)
+        z = torch.randn(W_AVG_SAMPLES, self.generator.z_dim, generator=stream)
+        self.average.w_avg.copy_(self.average.mapping(z).mean(dim=0))
+
+    def state(self) -> dict[str, object]:
+        """Everything `restore` needs, as plain containers of tensors and numbers."""
+        return {
+            "progress": dataclasses.asdict(self.progress),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Goes on from `state`."""
+        progress = state["progress"]
+        assert isinstance(progress, dict)
+        self.progress = Progress(**progress)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])  # type: ignore[arg-type]
+        for name in ("generator", "discriminator"):
+            optimizer = self._parts()[f"{name}_optimizer"]
+            assert isinstance(optimizer, torch.optim.Adam)
+            optimizer.param_groups[0]["lr"] = getattr(self.recipe, f"{name}_rate")
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
+        return {
+            "generator": self.generator,
+            "average": self.average,
+            "discriminator": self.discriminator,
+            "pretrain_optimizer": self.pretrain_optimizer,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+
+def _adam(module: nn.Module, rate: float, beta1: float) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=(beta1, 0.99), eps=1e-8)
+
+
+def processes() -> int:
+    """How many processes share each batch; 1 without torch.distributed."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
+    """One step along the gradient, averaged over the processes."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if processes() > 1:
+        gradients = [p.grad for g in optimizer.param_groups for p in g["params"]]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= processes()
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+    optimizer.step()
