@@ -2,9 +2,11 @@
 
 {tenant}/jobs/{id}/spec.json | cancel.json | end.json
 {tenant}/uploads/{id}/upload.json | content
+{tenant}/idempotency/{sha256 of the key}.json
 {tenant}/{collection}/{id}/resource.json      written before the 202
 {tenant}/{collection}/{id}/{FINAL}            written last: with it the resource is ready
 {tenant}/{collection}/{id}/attempts/{n}/…     results that are not bit-reproducible
+{tenant}/datasets/{id}/items/{key}.png | {key}.mask.png
 {tenant}/generations/{id}/data/shard-000000.tar …
 """
 
@@ -56,3 +58,18 @@ def final(tenant: str, collection: str, resource_id: str) -> str:
 def shard(index: int) -> str:
     """A shard's path inside its generation."""
     return f"data/shard-{index:06d}.tar"
+
+
+def idempotency(tenant: str, digest: str) -> str:
+    """Which request an Idempotency-Key of that SHA-256 belongs to."""
+    return f"{tenant}/idempotency/{digest}.json"
+
+
+def fragment(index: int) -> str:
+    """What the worker that made a shard says of it, inside the generation."""
+    return f"shards/{index:06d}.json"
+
+
+def item(key: str) -> tuple[str, str]:
+    """The paths of a labelled picture inside its dataset: its image and its mask."""
+    return f"items/{key}.png", f"items/{key}.mask.png"

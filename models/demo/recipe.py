@@ -25,12 +25,16 @@ class Recipe:
         cache_images: renders kept on disk and drawn from.
         first_images: renders made before the first step; the rest come along the way.
         pretrain_images: images of the regression stage; 0 for none.
-        warmup_images: images the discriminator sees before the generator moves again.
+        pretrain_growth: (share, size) of the regression stage's first parts, at smaller sizes:
+            geometry is learnt there at a fraction of the cost. The rest runs at full size.
+        adversarial_growth: the same for the adversarial stage.
+        warmup_images: images the discriminator sees, when it begins and whenever images grow,
+            before the generator moves again.
         adversarial_images: images of the adversarial stage, the warm-up included.
         generator_channels: features at 4, 8, .. 64 pixels.
         discriminator_channels: features at 64, 32, .. 4 pixels.
         mapping_widths: output widths of the mapping layers, w last.
-        pretrain_rate: Adam's learning rate in regression; falls to a tenth along a cosine.
+        pretrain_rate: Adam's learning rate in regression; falls to a hundredth along a cosine.
         generator_rate, discriminator_rate: Adam's learning rates in the adversarial stage.
         r1: weight gamma of the gradient penalty.
         r1_every: discriminator steps from one penalty to the next.
@@ -51,7 +55,9 @@ class Recipe:
     generator_channels: tuple[int, ...]
     discriminator_channels: tuple[int, ...]
     mapping_widths: tuple[int, ...]
-    pretrain_rate: float = 3e-3
+    pretrain_growth: tuple[tuple[float, int], ...] = ((0.4, 16), (0.3, 32))
+    adversarial_growth: tuple[tuple[float, int], ...] = ((0.6, 32),)
+    pretrain_rate: float = 15e-3
     generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
     r1: float = 0.3
@@ -62,6 +68,14 @@ class Recipe:
     ema_images: int = 8_000
     bfloat16: bool = True
     seed: int = 0
+
+    def pretrain_size(self, images: int) -> int:
+        """Image size after `images` of the regression stage."""
+        return _size_at(self.pretrain_growth, images, self.pretrain_images)[0]
+
+    def adversarial_size(self, images: int) -> tuple[int, int]:
+        """Image size after `images` of the adversarial stage, and since how many images."""
+        return _size_at(self.adversarial_growth, images, self.adversarial_images)
 
     def generator_config(self) -> GeneratorConfig:
         """The generator this recipe trains."""
@@ -75,13 +89,26 @@ class Recipe:
         )
 
 
+def _size_at(
+    growth: tuple[tuple[float, int], ...], images: int, total: int
+) -> tuple[int, int]:
+    """The part of `growth` that is due after `images` of `total`: its size, images within it."""
+    begin = 0
+    for share, size in growth:
+        end = begin + round(share * total)
+        if images < end:
+            return size, images - begin
+        begin = end
+    return IMAGE_SIZE, images - begin
+
+
 _SMALL = ((96, 96, 96, 64, 32), (32, 48, 64, 96, 96), (128, 128, 128, 64))
 _TINY = ((8, 8, 8, 8, 8), (8, 8, 8, 8, 8), (16, 64))
 
 # fmt: off
 PRESETS: Mapping[str, Recipe] = MappingProxyType({
     #                    batch  cache  first  pretrain  warm-up  adversarial  widths
-    "demo":        Recipe(32,  60_000, 8_192, 200_000,  20_000,    400_000, *_SMALL),
+    "demo":        Recipe(32,  60_000, 8_192, 500_000,  20_000,    400_000, *_SMALL),
     "adversarial": Recipe(32,  60_000, 8_192,       0,       0,  2_000_000, *_SMALL),
     "smoke":       Recipe( 4,      16,     8,       8,       8,         16, *_TINY),
 })

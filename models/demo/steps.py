@@ -6,10 +6,12 @@ Knows no files and no clock; batches come from a `RenderCache`.
 import copy
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.demo import losses
@@ -53,9 +55,10 @@ class Trainer:
         self.generator = Generator(recipe.generator_config())
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.discriminator = Discriminator(3, recipe.discriminator_channels)
-        self.pretrain_optimizer = _adam(self.generator, recipe.pretrain_rate, 0.9)
-        self.generator_optimizer = _adam(self.generator, recipe.generator_rate, 0.0)
-        self.discriminator_optimizer = _adam(self.discriminator, recipe.discriminator_rate, 0.0)
+        halves = (self.generator.synthesis, self.generator.mapping)
+        self.pretrain_optimizer = _adam(halves, recipe.pretrain_rate, 0.9)
+        self.generator_optimizer = _adam([self.generator], recipe.generator_rate, 0.0)
+        self.discriminator_optimizer = _adam([self.discriminator], recipe.discriminator_rate, 0.0)
         self.progress = Progress()
         self.dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         self.features = RandomFeatures(self.dtype)
@@ -76,32 +79,44 @@ class Trainer:
     def _pretrain(self) -> dict[str, float]:
         """Regression of the render from z."""
         done = self.progress.pretrained / self.recipe.pretrain_images
-        rate = self.recipe.pretrain_rate * (0.55 + 0.45 * math.cos(math.pi * done))
-        self.pretrain_optimizer.param_groups[0]["lr"] = rate * min(1.0, done * 100 + 0.02)
+        rate = self.recipe.pretrain_rate * (0.505 + 0.495 * math.cos(math.pi * done))
+        rate *= min(1.0, done * 100 + 0.02)
+        slower = 1 / self.generator.config.mapping_lr_multiplier  # undone, so that both learn at one pace
+        for group, factor in zip(self.pretrain_optimizer.param_groups, (1, slower), strict=True):
+            group["lr"] = rate * factor
         z, targets = self.cache.batch(self.share, self.stream)
-        images = self.generator.synthesize(self.generator.map(z), "random", self.dtype)
+        size = self.recipe.pretrain_size(self.progress.pretrained)
+        targets = _shrunk(targets, size)
+        images = self._draw(self.generator.map(z), size)
         loss = losses.regression(images, targets, self.features)
         _descend(self.pretrain_optimizer, loss)
         self.progress.pretrained += self.recipe.batch
         self._update_average(self.progress.pretrained)
-        return {"regression": loss.item(), "l1": (images - targets).abs().mean().item()}
+        return {"size": size, "regression": loss.item(), "l1": (images - targets).abs().mean().item()}
 
     def _adversarial(self) -> dict[str, float]:
         """One discriminator step and, once it is warm, one generator step."""
-        report = self._discriminator_step()
-        if self.progress.adversarial >= self.recipe.warmup_images:
-            report |= self._generator_step()
+        size, images = self.recipe.adversarial_size(self.progress.adversarial)
+        report = {"size": size} | self._discriminator_step(size)
+        if images >= self.recipe.warmup_images:
+            report |= self._generator_step(size)
             self._update_average(self.progress.seen)
         self.progress.adversarial += self.recipe.batch
         return report
 
-    def _discriminator_step(self) -> dict[str, float]:
+    def _draw(self, ws: Tensor, size: int) -> Tensor:
+        """Images float32 [N, 3, size, size] with fresh noise: the first blocks' for small sizes."""
+        blocks = size.bit_length() - 2
+        image: Tensor = self.generator.synthesis(ws, "random", self.dtype, blocks)[0]
+        return image
+
+    def _discriminator_step(self, size: int) -> dict[str, float]:
         n = self.share
-        _, real_images = self.cache.batch(n, self.stream)
+        real_images = _shrunk(self.cache.batch(n, self.stream)[1], size)
         with torch.no_grad():
             z = to_sphere(torch.randn(n, Z_DIM, generator=self.stream))
             ws, _ = self._mixed(z)
-            fake_images = self.generator.synthesize(ws, "random", self.dtype)
+            fake_images = self._draw(ws, size)
         real = self.discriminator(real_images, self.dtype)
         fake = self.discriminator(fake_images, self.dtype)
         loss = losses.discriminator_loss(real, fake)
@@ -119,11 +134,11 @@ class Trainer:
         half = images[: max(1, images.shape[0] // 2)].clone().requires_grad_()
         return losses.gradient_penalty(self.discriminator(half), half)
 
-    def _generator_step(self) -> dict[str, float]:
+    def _generator_step(self, size: int) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
         z, targets = self.cache.batch(self.share, self.stream)
         ws, mixed = self._mixed(z)
-        images = self.generator.synthesize(ws, "random", self.dtype)
+        images = self._draw(ws, size)
         logits = self.discriminator(images, self.dtype)
         adversarial = losses.generator_loss(logits)
         paired = (losses.small_distance(images, targets) * ~mixed).mean()
@@ -196,8 +211,15 @@ class Trainer:
         }
 
 
-def _adam(module: nn.Module, rate: float, beta1: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=rate, betas=(beta1, 0.99), eps=1e-8)
+def _adam(modules: Sequence[nn.Module], rate: float, beta1: float) -> torch.optim.Adam:
+    """Adam with one parameter group for each module."""
+    groups = [{"params": list(module.parameters())} for module in modules]
+    return torch.optim.Adam(groups, lr=rate, betas=(beta1, 0.99), eps=1e-8)
+
+
+def _shrunk(images: Tensor, size: int) -> Tensor:
+    """[N, 3, H, H] averaged down to [N, 3, size, size]."""
+    return F.avg_pool2d(images, images.shape[-1] // size)
 
 
 def processes() -> int:
@@ -210,7 +232,8 @@ def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if processes() > 1:
-        gradients = [p.grad for g in optimizer.param_groups for p in g["params"]]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= processes()

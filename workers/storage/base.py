@@ -1,13 +1,17 @@
 """What every object store does for us; nothing about how. Pure.
 
 Keys are `/`-separated, without leading slash, `..` or empty parts. A put is atomic: readers see
-the old object or the new one, never half of one.
+the old object or the new one, never half of one. A key is never also a folder: with `a/b` there
+is no object `a` (S3 would allow it, a folder on a disk cannot).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+MAX_KEY_BYTES = 900  # S3 allows 1024, and a bucket's prefix comes before.
+MAX_PART_BYTES = 200  # File systems allow 255, and a temporary name is longer.
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in key order."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The names directly below `prefix` (empty, or ending in `/`) that have objects below."""
+
     def delete(self, key: str) -> None:
         """Remove an object; none being there is no error."""
 
@@ -80,3 +87,41 @@ class ObjectStore(Protocol):
 
     def check(self) -> None:
         """Raise `StorageUnavailable` or `StorageError` unless the bucket can be used."""
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it is well-formed.
+
+    Raises:
+        ValueError: it is not; the message says why.
+    """
+    problem = _problem(key)
+    if problem:
+        raise ValueError(f"malformed object key {key[:200]!r}: {problem}")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix itself, if keys can begin with it: empty, or a key, perhaps with `/` behind.
+
+    Raises:
+        ValueError: no key can begin so.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def _problem(key: str) -> str | None:
+    if not key or len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        return f"it must have 1 to {MAX_KEY_BYTES} bytes"
+    if not key.isprintable() or "\\" in key:
+        return "control characters and backslashes are not allowed"
+    if key.startswith("."):
+        return "it must not begin with a dot"
+    for part in key.split("/"):
+        if part in ("", ".", ".."):
+            return "its parts must not be empty, '.' or '..'"
+        if len(part.encode()) > MAX_PART_BYTES:
+            return f"its parts must have at most {MAX_PART_BYTES} bytes"
+    return None

@@ -1,0 +1,133 @@
+"""What can be chosen about the method: one frozen model per step. Pure: no torch.
+
+Defaults are those of the default mode. A config in mode `paper` takes the authors' settings for
+whatever it leaves open, so what is stored with a result says what was done.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Mode = Literal["default", "paper"]
+
+PAPER_INVERSION: Mapping[str, Any] = MappingProxyType(
+    {
+        "steps": 500,
+        "distance": "lpips",
+        "distance_weight": 10.0,
+        "mse_weight": 1.0,
+        "latent_weight": 1.0,
+        "learning_rate": 0.1,
+    }
+)
+PAPER_LABEL_GENERATOR: Mapping[str, Any] = MappingProxyType(
+    {
+        "members": 10,
+        "hidden": (256, 32),
+        "batch": 64,
+        "learning_rate": 1e-3,
+        "max_steps": 10_000_000,
+        "psi": 0.7,
+    }
+)
+
+
+class Config(BaseModel):
+    """The base of all: frozen, and an unknown field is an error that names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _completed(given: Any, authors: Mapping[str, Any]) -> Any:
+    """What was given, and the authors' settings for the rest where their mode is asked for."""
+    if isinstance(given, dict) and given.get("mode") == "paper":
+        return {**authors, **given}
+    return given
+
+
+class InversionConfig(Config):
+    """How latents are found (`models.inversion`).
+
+    Attributes:
+        mode: `paper` keeps the last iterate, as the authors' code does; `default` the best.
+        steps: length of the schedule. The rate of the last one is 0, so one fewer is executed;
+            0 or 1 keep the start.
+        starts: mapped samples tried as a start for each image; the best by the distance is taken.
+        distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
+        distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
+        learning_rate: Adam's, at the plateau of the schedule.
+        seed: of the starts and of random convolutions.
+    """
+
+    mode: Mode = "default"
+    steps: int = Field(default=300, ge=0, le=10_000)
+    starts: int = Field(default=1000, ge=1, le=100_000)
+    distance: Literal["lpips", "perceptual"] = "lpips"
+    distance_weight: float = Field(default=10.0, ge=0, le=1000)
+    mse_weight: float = Field(default=1.0, ge=0, le=1000)
+    latent_weight: float = Field(default=1.0, ge=0, le=1000)
+    learning_rate: float = Field(default=0.1, gt=0, le=10)
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_authors(cls, given: Any) -> Any:
+        return _completed(given, PAPER_INVERSION)
+
+
+class LabelGeneratorConfig(Config):
+    """How the ensemble of pixel MLPs is trained (`models.label_generator_training`).
+
+    Attributes:
+        mode: `paper` for raw features, the authors' stop rule, the last weights, a hard vote and
+            specks removed from the masks.
+        members: MLPs in the ensemble.
+        hidden: widths of the two hidden layers.
+        batch: pixels per step and member.
+        max_steps: steps; in paper mode the most there can be.
+        learning_rate: Adam's; in default mode it falls to 0 along a cosine.
+        calibration_samples: generated images whose scores fix the uncertainty quantiles.
+        psi: truncation that the calibration holds for.
+        seed: of weights, orders of pixels and calibration.
+    """
+
+    mode: Mode = "default"
+    members: int = Field(default=10, ge=1, le=64)
+    hidden: tuple[int, int] = (32, 16)
+    batch: int = Field(default=256, ge=16, le=65_536)
+    max_steps: int = Field(default=3000, ge=1, le=10_000_000)
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    calibration_samples: int = Field(default=1000, ge=100, le=100_000)
+    psi: float = Field(default=1.0, ge=0, le=2)
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_authors(cls, given: Any) -> Any:
+        return _completed(given, PAPER_LABEL_GENERATOR)
+
+
+class Recipe(Config):
+    """How the downstream network is trained (`models.downstream`), on real or generated images.
+
+    Attributes:
+        steps, batch: of the training.
+        learning_rate: AdamW's at its height; 5 % warm-up, then a cosine to 0.
+        width: channels of the network's finest layer.
+        longest_side: larger pictures are reduced to it, in pixels.
+        flip: whether mirrored pictures are as good as the given ones.
+        flip_pairs: ids of classes that change places in a mirror.
+        seed: of initial weights, order and augmentation.
+    """
+
+    steps: int = Field(default=1500, ge=1, le=1_000_000)
+    batch: int = Field(default=8, ge=1, le=1024)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    width: int = Field(default=16, ge=4, le=256)
+    longest_side: int = Field(default=256, ge=16, le=2048)
+    flip: bool = True
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    seed: Seed = 0

@@ -1,0 +1,1 @@
+"""Datasets as files: pictures, masks, archives, shards, manifests, cards. Knows no torch."""

@@ -1,0 +1,201 @@
+"""The README.md of a generated dataset: a Hugging Face card that people read too. Pure.
+
+The YAML at its head is no ornament: without `dataset_info.features` the Hugging Face loader
+guesses types from the first five samples, and cuts later floats down to integers if those were
+whole. Strings in it are written as JSON, which is YAML.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from string import Template
+
+from models.data.images import ImageFormat
+from models.data.manifest import GenerationManifest
+from models.data.pictures import palette_of
+
+# Licences that Hugging Face knows by these names; others are written out beside `other`.
+_KNOWN_LICENCES = (
+    "apache-2.0",
+    "cc-by-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc-by-sa-4.0",
+    "cc0-1.0",
+    "mit",
+    "unknown",
+)
+
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+)
+
+_INFO_TYPES = (
+    ("candidate", "int64"),
+    ("height", "int64"),
+    ("index", "int64"),
+    ("psi", "float64"),
+    ("score", "float64"),
+    ("seed", "int64"),
+    ("shard", "int64"),
+    ("width", "int64"),
+)
+
+_TEXT = Template("""\
+# $title
+
+$samples labelled images, $height x $width pixels, drawn by a generative model and labelled by
+an ensemble that was trained on a few labelled images. **Synthetic**: no image shows a
+real scene, and no label was checked by a person. $dropped
+
+![Samples and their labels](previews/overview.png)
+
+| id | class | colour | share of pixels |
+|---:|---|---|---:|
+$classes
+$ignored
+## Reading
+
+`data/` holds $shards WebDataset shards. A sample is a picture (`$image`), a mask (`mask.png`: one
+class id a pixel, as 8-bit grey) and facts (`json`). Masks need a decoder of their own:
+`decode("pil")` alone would turn them into RGB pictures.
+
+```python
+import io
+
+import numpy as np
+import webdataset as wds
+from PIL import Image
+
+
+def class_ids(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+shards = "data/shard-$range.tar"
+dataset = wds.WebDataset(shards, shardshuffle=False).decode(
+    wds.handle_extension("mask.png", class_ids), "pil"
+)
+for sample in dataset:
+    image, mask, facts = sample["$image"], sample["mask.png"], sample["json"]
+```
+
+With Hugging Face `datasets`, the types above are used:
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("path/to/this/folder", split="train")
+```
+
+`metadata.parquet` has a row per sample (uncertainty score, class shares, where its bytes lie), to
+choose samples without opening shards. `manifest.json` has the SHA-256 of every file.
+
+## Origin
+
+Truncation psi $psi, seed $seed. Licence: $licence. Made from:
+
+```json
+$lineage
+```
+""")
+
+
+def generation_card(
+    manifest: GenerationManifest, image_format: ImageFormat, size: tuple[int, int]
+) -> str:
+    """The README.md of a generation.
+
+    Args:
+        manifest: of the generation; its `files` are not looked at.
+        image_format: extension of the pictures in the shards.
+        size: (H, W) of the pictures, in pixels.
+    """
+    last = len(manifest.shards) - 1
+    ignored = manifest.label.ignore_index
+    text = _TEXT.substitute(
+        title=_plain(manifest.name or "Generated dataset"),
+        samples=f"{manifest.samples:,}",
+        height=size[0],
+        width=size[1],
+        dropped=_dropped(manifest),
+        classes="\n".join(_class_rows(manifest)),
+        ignored="" if ignored is None else f"\nPixels of {ignored} have no label.\n",
+        shards=len(manifest.shards),
+        image=image_format,
+        range=f"{{000000..{last:06d}}}" if last else "000000",
+        psi=manifest.psi,
+        seed=manifest.seed,
+        licence=_plain(manifest.licence or "unknown"),
+        lineage=json.dumps(manifest.lineage, indent=1, sort_keys=True),
+    )
+    return "\n".join(["---", *_head(manifest, image_format), "---", "", text])
+
+
+def _dropped(manifest: GenerationManifest) -> str:
+    dropped = manifest.candidates - manifest.samples
+    if not dropped:
+        return "All that were drawn were kept."
+    share = f"the {100 * manifest.dropped_share:.1f} % whose labels were the least certain"
+    return f"Of {manifest.candidates:,} drawn, {share} were left out."
+
+
+def _head(manifest: GenerationManifest, image_format: ImageFormat) -> Iterable[str]:
+    """The lines of YAML that Hugging Face reads."""
+    licence = manifest.licence or "unknown"
+    if licence.lower() in _KNOWN_LICENCES:
+        yield f"license: {licence.lower()}"
+    else:
+        yield "license: other"
+        yield f"license_name: {quoted(licence)}"
+    yield f"pretty_name: {quoted(manifest.name or 'Generated dataset')}"
+    yield "task_categories: [image-segmentation]"
+    size = next((word for limit, word in _SIZES if manifest.samples < limit), "n>1T")
+    yield f"size_categories: [{quoted(size)}]"
+    yield "tags: [synthetic, webdataset]"
+    yield from ("configs:", "- config_name: default", "  data_files:")
+    yield from ("  - split: train", '    path: "data/shard-*.tar"')
+    yield from ("dataset_info:", "  features:")
+    yield from _features(manifest, image_format)
+
+
+def _features(manifest: GenerationManifest, image_format: ImageFormat) -> Iterable[str]:
+    """The type of every field of a sample, as the loader names them."""
+    for name in (image_format, "mask.png"):
+        yield from (f"  - name: {name}", "    dtype: image")
+    yield from ("  - name: json", "    struct:")
+    for name, kind in _INFO_TYPES:
+        yield from (f"    - name: {name}", f"      dtype: {kind}")
+    yield from ("    - name: class_pixel_share", "      struct:")
+    for name in manifest.label.classes:
+        yield from (f"      - name: {quoted(name)}", "        dtype: float64")
+    for name in ("__key__", "__url__"):
+        yield from (f"  - name: {name}", "    dtype: string")
+
+
+def _class_rows(manifest: GenerationManifest) -> Iterable[str]:
+    shares = manifest.statistics.class_pixel_share
+    colours = palette_of(manifest.label)
+    for index, (name, (red, green, blue)) in enumerate(
+        zip(manifest.label.classes, colours, strict=True)
+    ):
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        yield f"| {index} | {_plain(name)} | `{colour}` | {100 * shares[name]:.2f} % |"
+
+
+def quoted(text: str) -> str:
+    """A string of YAML's double-quoted style, whatever the text holds."""
+    return "".join(
+        char if char.isprintable() else f"\\U{ord(char):08x}"
+        for char in json.dumps(text, ensure_ascii=False)
+    )
+
+
+def _plain(text: str) -> str:
+    """Text that stays text within Markdown: no markup, no cell borders, one line."""
+    return re.sub(r"([\\`*_\[\]{}<>&|~!#])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,1 @@
+"""One file per dataset layout that users have; `registry` lists them."""

@@ -1,0 +1,162 @@
+"""Pictures of labels for people: colours for classes, heat for numbers, sheets of both.
+
+Everything is uint8 [H, W, 3] RGB in 0..255. Nothing here is read by a program again.
+"""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from models.data.images import Pixels
+from models.labels import SegmentationSpec
+
+Palette = Sequence[tuple[int, int, int]]
+
+UNLABELLED = (128, 128, 128)
+"""The colour of pixels without a class: ignored, or outside the palette."""
+
+_PAPER = (250, 250, 250)
+_INK = (40, 40, 40)
+_GAP = 4
+_TEXT = 15  # Height of letters, in pixels.
+_LINE = 22
+
+# Dark to bright, so that it also reads in grey: black, purple, red, orange, pale yellow.
+_HEAT = np.array([(0, 0, 0), (80, 18, 120), (215, 48, 60), (252, 160, 40), (255, 252, 200)])
+
+
+def default_palette(n: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours for `n` classes (1..255), all different: a dark one for id 0, then bright ones.
+
+    Neighbouring ids are far apart in hue; every few ids the lightness changes too.
+    """
+    if not 1 <= n <= 255:
+        raise ValueError(f"a palette has 1 to 255 colours, got {n}")
+    return ((24, 26, 38), *(_bright(index) for index in range(n - 1)))
+
+
+def palette_of(spec: SegmentationSpec) -> tuple[tuple[int, int, int], ...]:
+    """The label's own colours, or default ones."""
+    return spec.palette or default_palette(len(spec.classes))
+
+
+def _bright(index: int) -> tuple[int, int, int]:
+    hue = (0.02 + index * 0.618034) % 1.0  # The golden ratio never comes back to a hue.
+    lightness = (0.56, 0.42, 0.72)[index % 3]
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.85)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def colourise(mask: Pixels, palette: Palette) -> Pixels:
+    """A mask [H, W] of class ids in its classes' colours: uint8 [H, W, 3].
+
+    Ids without a colour (an ignore_index) become `UNLABELLED`.
+    """
+    table = np.full((256, 3), UNLABELLED, dtype=np.uint8)
+    table[: len(palette)] = palette
+    coloured: Pixels = table[mask]
+    return coloured
+
+
+def heat(values: NDArray[np.floating]) -> Pixels:
+    """Numbers [H, W], clipped to 0..1, as colours from black (0) to pale yellow (1)."""
+    at = np.clip(values, 0.0, 1.0) * (len(_HEAT) - 1)
+    channels = [np.interp(at, np.arange(len(_HEAT)), channel) for channel in _HEAT.T]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def difference(one: Pixels, other: Pixels, full: float = 64.0) -> Pixels:
+    """Where two pictures [H, W, 3] differ, as heat.
+
+    Args:
+        one: a picture.
+        other: another of the same shape.
+        full: the absolute difference, averaged over the channels, that is drawn brightest.
+    """
+    if one.shape != other.shape:
+        shapes = f"{list(one.shape)} and {list(other.shape)}"
+        raise ValueError(f"pictures to compare must have one shape, got {shapes}")
+    distance = np.abs(one.astype(np.float64) - other).mean(axis=-1)  # [H, W]
+    return heat(distance / full)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Pixels]], captions: Sequence[str] = (), tile: int = 192
+) -> Pixels:
+    """Pictures side by side, as one picture.
+
+    Args:
+        rows: pictures [H, W, 3] or grey [H, W] of any size, row by row from the top.
+        captions: one per column, written above it; none at all if empty.
+        tile: longest side of a picture on the sheet, in pixels. Larger ones are averaged
+            down; smaller ones are repeated a whole number of times, so that pixels stay pixels.
+    """
+    if not any(rows):
+        raise ValueError("a contact sheet needs at least one picture")
+    cells = [[_fitted(picture, tile) for picture in row] for row in rows]
+    width = max(cell.width for row in cells for cell in row) + _GAP
+    height = max(cell.height for row in cells for cell in row) + _GAP
+    top = _LINE if captions else 0
+    columns = max(len(row) for row in cells)
+    sheet = Image.new("RGB", (columns * width + _GAP, len(cells) * height + _GAP + top), _PAPER)
+    for row, line in enumerate(cells):
+        for column, cell in enumerate(line):
+            sheet.paste(cell, (_GAP + column * width, top + _GAP + row * height))
+    _write_captions(sheet, captions, width)
+    return np.array(sheet)
+
+
+def _fitted(picture: Pixels, tile: int) -> Image.Image:
+    image = Image.fromarray(picture).convert("RGB")
+    longest = max(image.size)
+    if longest > tile:
+        size = [max(1, round(side * tile / longest)) for side in image.size]
+        return image.resize((size[0], size[1]), Image.Resampling.BOX)
+    factor = tile // longest
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _write_captions(sheet: Image.Image, captions: Sequence[str], width: int) -> None:
+    """One line at the top of each column, cut where the column ends."""
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
+    for column, text in enumerate(captions):
+        fitting = text
+        while fitting and draw.textlength(fitting, font) > width - _GAP:
+            fitting = fitting[:-1]
+        draw.text((_GAP + column * width, _GAP), fitting, _INK, font)
+
+
+def legend(names: Sequence[str], palette: Palette, width: int) -> Pixels:
+    """Which colour is which class: a strip [H, width, 3] of swatches and names, wrapped."""
+    font = ImageFont.load_default(_TEXT)
+    places: list[tuple[int, int]] = []
+    x, y = _GAP, _GAP
+    for name in names:
+        needed = _LINE + int(font.getlength(name)) + 4 * _GAP
+        if x > _GAP and x + needed > width:
+            x, y = _GAP, y + _LINE
+        places.append((x, y))
+        x += needed
+    strip = Image.new("RGB", (width, y + _LINE + _GAP), _PAPER)
+    draw = ImageDraw.Draw(strip)
+    for name, colour, (x, y) in zip(names, palette, places, strict=True):
+        draw.rectangle((x, y, x + _TEXT, y + _TEXT), colour, _INK)
+        draw.text((x + _LINE, y), name, _INK, font)
+    return np.array(strip)
+
+
+def labelled_overview(samples: Sequence[tuple[Pixels, Pixels]], spec: SegmentationSpec) -> Pixels:
+    """Pictures beside their masks, four samples a row, with a legend below.
+
+    Args:
+        samples: (picture [H, W, 3], mask [H, W] of class ids), at least one.
+        spec: the classes and their colours.
+    """
+    palette = palette_of(spec)
+    cells = [cell for image, mask in samples for cell in (image, colourise(mask, palette))]
+    rows = [cells[start : start + 8] for start in range(0, len(cells), 8)]
+    sheet = contact_sheet(rows, ("image", "label") * (len(rows[0]) // 2), tile=160)
+    return np.concatenate([sheet, legend(spec.classes, palette, sheet.shape[1])])

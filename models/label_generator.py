@@ -1,0 +1,203 @@
+"""The label generator: M small MLPs that read hypercolumns and vote on every pixel's label.
+
+    h1 = W1 x + b1,  h2 = W2 relu(h1) + b2,  outputs = W3 relu(h2) + b3      (HandsOff, 3.2)
+
+for each member, where what training had between the layers (standardised features, BatchNorm
+after ReLU) is folded into W and b, exactly. `W1` is applied to feature maps, not to
+hypercolumns (`models.hypercolumns`). Training is in `models.label_generator_training`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models import hypercolumns
+from models.errors import CheckpointError
+from models.heads import head_of
+from models.heads.base import Decision, Vote
+from models.labels import LabelSpec
+
+SCHEMA_VERSION = "1"
+KIND = "label-generator"
+LARGEST_LABEL = 512
+"""Rows of a label at most; larger generators' images are reduced to it, as the authors do."""
+
+_NUMBERS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
+"""Hidden values computed together: on a CPU so many that they stay in its cache."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The folded weights of M members; float32.
+
+    Attributes:
+        w1, b1: [M, h1, C] and [M, h1].
+        w2, b2: [M, h2, h1] and [M, h2].
+        w3, b3: [M, K, h2] and [M, K].
+    """
+
+    w1: Tensor
+    b1: Tensor
+    w2: Tensor
+    b2: Tensor
+    w3: Tensor
+    b3: Tensor
+
+    def to(self, device: torch.device) -> "Layers":
+        """The same on another device."""
+        return Layers(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a label generator says of N images.
+
+    Attributes:
+        masks: uint8 [N, H, W].
+        uncertainty: float32 [N, H, W].
+        scores: float32 [N], the mean of the tenth of the pixels that is most uncertain.
+    """
+
+    masks: Tensor
+    uncertainty: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class LabelGenerator:
+    """An ensemble that labels the images of one generator.
+
+    Attributes:
+        layers: its weights.
+        spec: what its labels mean.
+        size: (H, W) of its labels.
+        vote: how members agree.
+        feature_shapes: (C_l, h_l, w_l) of the maps it reads, constant first.
+        generator_sha256: of the generator whose features it was trained on.
+    """
+
+    layers: Layers
+    spec: LabelSpec
+    size: tuple[int, int]
+    vote: Vote
+    feature_shapes: tuple[tuple[int, int, int], ...]
+    generator_sha256: str
+
+    def to(self, device: torch.device) -> "LabelGenerator":
+        """The same on another device."""
+        return replace(self, layers=self.layers.to(device))
+
+    @torch.no_grad()
+    def predict(self, features: Sequence[Tensor]) -> Labels:
+        """Labels of N images.
+
+        Args:
+            features: the generator's maps [N, C_l, h_l, w_l], learned constant first, on the
+                device of this label generator.
+
+        Raises:
+            ValueError: maps of other shapes than those it was trained on.
+        """
+        shapes = tuple(tuple(f.shape[1:]) for f in features)
+        if shapes != self.feature_shapes:
+            raise ValueError(f"trained on maps {list(self.feature_shapes)}, given {list(shapes)}")
+        labels = torch.empty(len(features[0]), *self.size, dtype=torch.uint8)
+        uncertainty = torch.empty(len(features[0]), *self.size)
+        labels, uncertainty = (t.to(features[0].device) for t in (labels, uncertainty))
+        edge, together = self._portions(features[0].device)
+        for first in range(0, len(labels), together):
+            some = slice(first, first + together)
+            for tile, decision in self._decisions([f[some] for f in features], edge):
+                area = (some, slice(tile.top, tile.bottom), slice(tile.left, tile.right))
+                labels[area] = decision.labels.view(labels[area].shape)
+                uncertainty[area] = decision.uncertainty.view(labels[area].shape)
+        return Labels(labels, uncertainty, image_scores(uncertainty))
+
+    def _portions(self, device: torch.device) -> tuple[int, int]:
+        """Edge of a tile in pixels and number of images that are computed together."""
+        budget = _NUMBERS_AT_ONCE[device.type] // self.layers.b1.numel()
+        edge = 8
+        while edge < max(self.size) and (2 * edge) ** 2 <= budget:
+            edge *= 2
+        return edge, max(1, budget // edge**2)
+
+    def _decisions(
+        self, features: Sequence[Tensor], edge: int
+    ) -> Iterator[tuple[hypercolumns.Tile, Decision]]:
+        """Tile after tile of some images."""
+        head, first = head_of(self.spec), self.layers
+        weight, bias = first.w1.flatten(0, 1), first.b1.flatten()
+        for tile, hidden in hypercolumns.project(features, weight, bias, self.size, edge):
+            yield tile, head.decide(self._above_first(hidden), self.vote)
+
+    def _above_first(self, hidden: Tensor) -> Tensor:
+        """Layers 2 and 3: [N, rows, columns, M * h1] -> outputs [M, N * rows * columns, K]."""
+        members, h1 = self.layers.b1.shape
+        x = hidden.reshape(-1, members, h1).relu().transpose(0, 1)  # [M, P, h1]
+        x = torch.bmm(x, self.layers.w2.mT).add_(self.layers.b2[:, None]).relu_()
+        return torch.bmm(x, self.layers.w3.mT).add_(self.layers.b3[:, None])
+
+
+def image_scores(uncertainty: Tensor) -> Tensor:
+    """Mean of the tenth of the pixels that is most uncertain: [N, H, W] -> [N] (paper, 3.3)."""
+    flat = uncertainty.flatten(1)
+    return flat.topk(max(1, flat.shape[1] // 10), dim=1).values.mean(dim=1)
+
+
+def label_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """The size of labels for images of (H, W): halved until they have at most 512 rows."""
+    height, width = image_size
+    while height > LARGEST_LABEL:
+        height, width = height // 2, width // 2
+    return height, width
+
+
+def save_label_generator(label_generator: LabelGenerator, path: Path) -> None:
+    """Write everything of a label generator to one safetensors file."""
+    tensors = {
+        f.name: getattr(label_generator.layers, f.name).cpu().contiguous() for f in fields(Layers)
+    }
+    about = {
+        "size": label_generator.size,
+        "vote": label_generator.vote,
+        "feature_shapes": label_generator.feature_shapes,
+        "generator_sha256": label_generator.generator_sha256,
+        "label": label_generator.spec.model_dump(mode="json"),
+    }
+    header = {"schema_version": SCHEMA_VERSION, "kind": KIND, "about": json.dumps(about)}
+    save_file(tensors, path, metadata=header)
+
+
+def load_label_generator(path: Path) -> LabelGenerator:
+    """What `save_label_generator` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: not such a file, or a newer schema.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    if (header.get("kind"), header.get("schema_version")) != (KIND, SCHEMA_VERSION):
+        raise CheckpointError(
+            f"{path} holds {header.get('kind', 'no kind')!r} of schema "
+            f"{header.get('schema_version')!r}, not {KIND!r} of {SCHEMA_VERSION!r}"
+        )
+    about = json.loads(header["about"])
+    return LabelGenerator(
+        layers=Layers(**tensors),
+        spec=TypeAdapter(LabelSpec).validate_python(about["label"]),
+        size=tuple(about["size"]),
+        vote=Vote(about["vote"]),
+        feature_shapes=tuple(tuple(shape) for shape in about["feature_shapes"]),
+        generator_sha256=about["generator_sha256"],
+    )

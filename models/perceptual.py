@@ -1,0 +1,206 @@
+"""How far two pictures look apart: LPIPS, or a distance on random features that needs no file.
+
+Both are a squared Euclidean distance between embeddings, d(a, b) = |e(a) - e(b)|^2: LPIPS (Zhang et
+al., CVPR 2018) weighs unit-normalised features with non-negative w_l and averages over pixels, so
+e_l = sqrt(w_l / (h_l w_l)) * feature / |feature|. A target is therefore embedded once, and all
+pairs of two sets cost one matrix product.
+
+A distance on anything but the ImageNet trunk is called `perceptual`, never `lpips`.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.errors import BackboneUnavailable
+from models.seeding import philox
+
+TRUNK_FILE = "vgg16-397923af.pth"
+_EPSILON = 1e-10
+
+
+class Distance(Protocol):
+    """A distance between pictures [N, 3, H, W] in [-1, 1] of one size."""
+
+    @property
+    def name(self) -> str:
+        """`lpips` or `perceptual`."""
+
+    @property
+    def backbone(self) -> str:
+        """What computes the features, in words for a report."""
+
+    def targets(self, images: Tensor) -> Tensor:
+        """Embeddings float32 [N, D]; for what stays the same between calls."""
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Distances float32 [N] of images from the pictures that `targets` were made of."""
+
+
+def pairwise(distance: Distance, images: Tensor, targets: Tensor) -> Tensor:
+    """All distances between N images [N, 3, H, W] and T embeddings [T, D]: float32 [N, T]."""
+    embedded = distance.targets(images)
+    lengths = embedded.square().sum(1)[:, None] + targets.square().sum(1)
+    return (lengths - 2 * embedded @ targets.T).clamp(min=0)
+
+
+class FeatureDistance:
+    """A distance on a network's feature maps; see the module's equation.
+
+    Args:
+        name: `lpips` or `perceptual`.
+        backbone: words for a report.
+        trunk: images [N, 3, H, W] in [-1, 1] -> feature maps [N, C_l, h_l, w_l].
+        channel_weights: per map float32 [C_l], not negative; ones where left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backbone: str,
+        trunk: nn.Module,
+        channel_weights: Sequence[Tensor] | None = None,
+    ) -> None:
+        self.name = name
+        self.backbone = backbone
+        self._trunk = trunk.eval().requires_grad_(False)
+        self._roots = [w.clamp(min=0).sqrt() for w in channel_weights or ()]
+
+    def targets(self, images: Tensor) -> Tensor:
+        """Embeddings float32 [N, D] of images [N, 3, H, W] in [-1, 1]."""
+        maps = self._trunk(images)
+        roots = self._roots or [m.new_ones(m.shape[1]) for m in maps]
+        parts = [_normalised(m, root) for m, root in zip(maps, roots, strict=True)]
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Distances float32 [N] between images and the pictures embedded in `targets` [N, D]."""
+        distances: Tensor = (self.targets(images) - targets).square().sum(1)
+        return distances
+
+
+def _normalised(x: Tensor, root: Tensor) -> Tensor:
+    """[N, C, h, w] with channels of unit length, weighed, and divided by sqrt(h * w)."""
+    length = (x.square().sum(1, keepdim=True) + _EPSILON).sqrt()
+    area = x.shape[2] * x.shape[3]
+    return x / length * (root / area**0.5)[:, None, None]
+
+
+def lpips_distance(trunk: Path | None, device: torch.device) -> FeatureDistance:
+    """LPIPS v0.1 on VGG16, with the linear heads that come with the `lpips` package.
+
+    Args:
+        trunk: torchvision's ImageNet weights of VGG16 (`vgg16-397923af.pth`); None looks for them
+            in torch's hub cache and then tries to download them there.
+        device: where distances will be computed.
+
+    Raises:
+        BackboneUnavailable: no such file, it is not VGG16, or it could not be downloaded.
+    """
+    state = _trunk_state(trunk)
+    import lpips  # Its import takes seconds.
+
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore")  # It asks torchvision with words of long ago.
+        network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
+    _load_trunk(network.net, state, trunk or TRUNK_FILE)
+    heads = [lin.model[-1].weight.detach().flatten().to(device) for lin in network.lins]
+    scaled = nn.Sequential(network.scaling_layer, network.net).to(device)
+    return FeatureDistance("lpips", "VGG16, ImageNet", scaled, heads)
+
+
+def _trunk_state(trunk: Path | None) -> dict[str, Tensor]:
+    """VGG16's tensors from a file, torch's cache or the network."""
+    remedy = (
+        f"set HANDSOFF_LPIPS_TRUNK to a copy of torchvision's {TRUNK_FILE}, "
+        'or ask for distance="perceptual", which needs no file'
+    )
+    path = trunk or Path(torch.hub.get_dir()) / "checkpoints" / TRUNK_FILE
+    if trunk is None and not path.exists():
+        _download(path, remedy)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BackboneUnavailable(f"there is no LPIPS trunk at {path}; {remedy}") from error
+    except Exception as error:  # Whatever a file can do to torch's reader.
+        raise BackboneUnavailable(f"{path} cannot be read as weights: {error}; {remedy}") from error
+    if not isinstance(state, dict):
+        raise BackboneUnavailable(f"{path} holds no named weights; {remedy}")
+    return state
+
+
+def _download(path: Path, remedy: str) -> None:
+    """Fetch the trunk into torch's cache."""
+    from torchvision.models import VGG16_Weights
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(
+            VGG16_Weights.IMAGENET1K_V1.url, os.fspath(path), hash_prefix="397923af", progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise BackboneUnavailable(
+            f"LPIPS needs an ImageNet VGG16; it is not at {path} and could not be downloaded "
+            f"({error}); {remedy}"
+        ) from error
+
+
+def _load_trunk(network: nn.Module, state: dict[str, Tensor], source: object) -> None:
+    """Put `features.{i}.weight` into the slices of the package's VGG16, which keep the i."""
+    wanted = network.state_dict()
+    names = {key: f"features.{key.split('.', 1)[1]}" for key in wanted}
+    bad = [n for k, n in names.items() if n not in state or state[n].shape != wanted[k].shape]
+    if bad:
+        raise BackboneUnavailable(f"{source} is not torchvision's VGG16: {', '.join(bad[:3])} …")
+    network.load_state_dict({key: state[name] for key, name in names.items()})
+
+
+def random_distance(seed: int, device: torch.device) -> FeatureDistance:
+    """A distance on seeded random convolutions at several scales; needs no file.
+
+    Args:
+        seed: of the weights; equal seeds give equal distances.
+        device: where distances will be computed.
+    """
+    trunk = RandomPyramid(seed).to(device)
+    return FeatureDistance("perceptual", trunk.description, trunk)
+
+
+class RandomPyramid(nn.Module):
+    """Two random 3x3 convolutions with ReLU on each of several halvings of the picture.
+
+    Random features keep what a picture's local structure is, at a fraction of VGG's cost;
+    the halvings let a gradient reach across the picture.
+    """
+
+    def __init__(self, seed: int, width: int = 32, scales: int = 4) -> None:
+        super().__init__()
+        self.description = (
+            f"random pyramid, {scales} scales x 2 convolutions x {width}, seed {seed}"
+        )
+        self.scales = scales
+        self.first = nn.Parameter(_he_normal((width, 3, 3, 3), seed, 0))
+        self.second = nn.Parameter(_he_normal((width, width, 3, 3), seed, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[N, 3, H, W] in [-1, 1] -> 2 * scales maps, fine to coarse."""
+        maps = []
+        x = images
+        for _ in range(self.scales):
+            low = F.relu(F.conv2d(x, self.first, padding=1))
+            maps += [low, F.relu(F.conv2d(low, self.second, padding=1))]
+            x = F.avg_pool2d(x, 2)
+        return maps
+
+
+def _he_normal(shape: tuple[int, ...], seed: int, index: int) -> Tensor:
+    """Normal weights that keep a ReLU network's scale: float32 [O, I, k, k]."""
+    drawn = philox(seed, "trunk", index).standard_normal(shape, dtype=np.float32)
+    return torch.from_numpy(drawn).mul_((2 / drawn[0].size) ** 0.5)

@@ -1,0 +1,1 @@
+"""StyleGAN2 as plain PyTorch: the networks, their arithmetic and their description."""

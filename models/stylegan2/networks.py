@@ -1,0 +1,221 @@
+"""The StyleGAN2 generator: z -> w (mapping), w -> image (synthesis).
+
+Every network here is rebuilt from a `GeneratorConfig` alone; `state_dict` holds all the rest,
+noise constants included.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.stylegan2 import ops
+from models.stylegan2.config import GeneratorConfig
+from models.stylegan2.layers import FullyConnected, StyledConv, ToRGB
+
+NOISE_MODES = ("const", "random", "none")
+
+
+class Mapping(nn.Module):
+    """z (and label) -> w, and the average w that truncation pulls towards."""
+
+    w_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        if config.label_dim:
+            self.embed = FullyConnected(config.label_dim, config.label_embed_dim)
+        width = config.z_dim + config.label_embed_dim
+        layers = []
+        for out in config.mapping_widths:
+            layers.append(FullyConnected(width, out, config.mapping_lr_multiplier, activate=True))
+            width = out
+        self.layers = nn.ModuleList(layers)
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+        self.z_dim = config.z_dim
+        self.label_dim = config.label_dim
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """z [N, z_dim] and labels [N, label_dim] -> w float32 [N, w_dim].
+
+        z and the embedded label are normalised separately, then concatenated.
+        """
+        parts = [ops.normalize_second_moment(z.float())] if self.z_dim else []
+        if self.label_dim:
+            if labels is None or labels.shape != (z.shape[0], self.label_dim):
+                given = None if labels is None else list(labels.shape)
+                raise ValueError(f"labels must be [{z.shape[0]}, {self.label_dim}], got {given}")
+            parts.append(ops.normalize_second_moment(self.embed(labels.float())))
+        x = torch.cat(parts, dim=1)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: an enlarging convolution (not at 4 pixels), a second one, an image."""
+
+    def __init__(self, config: GeneratorConfig, index: int, kernel: Tensor) -> None:
+        super().__init__()
+        out, size = config.channels[index], config.resolutions[index]
+        options = (config.w_dim, size, kernel)
+        tail = (config.use_noise, config.conv_clamp)
+        if index:
+            self.conv0 = StyledConv(config.channels[index - 1], out, *options, True, *tail)
+        self.conv1 = StyledConv(out, out, *options, False, *tail)
+        self.to_rgb = ToRGB(out, config.image_shape[0], config.w_dim, config.conv_clamp)
+        self.first = index == 0
+
+    def forward(self, x: Tensor, ws: Tensor, noise: str) -> tuple[Tensor, list[Tensor]]:
+        """x and ws [N, 2 or 3, w_dim] -> this block's image part and its feature maps."""
+        features: list[Tensor] = []
+        if not self.first:
+            x = self.conv0(x, ws[:, 0], noise)
+            features.append(x)
+        x = self.conv1(x, ws[:, -2], noise)
+        features.append(x)
+        return self.to_rgb(x, ws[:, -1]), features
+
+
+class Synthesis(nn.Module):
+    """ws -> image, skip architecture ([K20] figure 7b): each block adds to an enlarged image."""
+
+    kernel: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        kernel = ops.fir_kernel(config.fir)
+        self.register_buffer("kernel", kernel, persistent=False)
+        self.constant = nn.Parameter(torch.randn(config.channels[0], *config.resolutions[0]))
+        self.blocks = nn.ModuleDict(
+            {
+                str(size[0]): SynthesisBlock(config, index, kernel)
+                for index, size in enumerate(config.resolutions)
+            }
+        )
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise: str = "const",
+        dtype: torch.dtype = torch.float32,
+        blocks: int | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """ws float32 [N, num_ws, w_dim] -> float32 image [N, C, H, W] and all feature maps.
+
+        Block of 4 pixels reads ws 0 and 1, block b reads 2b - 1 .. 2b + 1: each image layer
+        shares its w with the next block's first convolution. With `blocks`, only the first so
+        many run and the image is as small as the last of them.
+        """
+        x = self.constant.to(dtype).expand(ws.shape[0], -1, -1, -1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        features = [x]
+        image: Tensor | None = None
+        for index, block in enumerate(list(self.blocks.values())[:blocks]):
+            rgb, maps = block(x, ws[:, max(2 * index - 1, 0) : 2 * index + 2], noise)
+            features += maps
+            x = maps[-1]
+            image = rgb if image is None else ops.upsample_image(image, self.kernel) + rgb
+        assert image is not None
+        return image, features
+
+
+class Generator(nn.Module):
+    """A whole StyleGAN2 generator; draws images, labels nothing."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(config)
+        self.synthesis = Synthesis(config)
+
+    @property
+    def z_dim(self) -> int:
+        """Width of z."""
+        return self.config.z_dim
+
+    @property
+    def w_dim(self) -> int:
+        """Width of w."""
+        return self.config.w_dim
+
+    @property
+    def num_ws(self) -> int:
+        """How many w codes steer one image."""
+        return self.config.num_ws
+
+    @property
+    def label_dim(self) -> int:
+        """Width of the label vector; 0 for an unconditional generator."""
+        return self.config.label_dim
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        return self.config.image_shape
+
+    @property
+    def w_avg(self) -> Tensor:
+        """float32 [w_dim]: the mean of w, centre of truncation."""
+        return self.mapping.w_avg
+
+    @property
+    def feature_shapes(self) -> list[tuple[int, int, int]]:
+        """(C_l, H_l, W_l) of the maps `synthesize_with_features` returns, in their order."""
+        sizes = zip(self.config.channels, self.config.resolutions, strict=True)
+        doubled = [(c, h, w) for c, (h, w) in sizes for _ in range(2)]
+        return doubled  # constant and conv1 at 4 pixels, then conv0 and conv1 per block
+
+    def map(
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+    ) -> Tensor:
+        """Latents to style codes, truncated towards the mean: w_avg + psi (w - w_avg).
+
+        Args:
+            z: [N, z_dim], standard normal.
+            labels: [N, label_dim]; needed if and only if `label_dim` is not 0.
+            psi: 1 changes nothing, 0 gives the average image; above 1 is allowed.
+            cutoff: only the first `cutoff` codes are truncated; None for all.
+
+        Returns:
+            float32 ws [N, num_ws, w_dim].
+        """
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z must be [N, {self.z_dim}], got {list(z.shape)}")
+        w: Tensor = self.mapping(z, labels)
+        ws = w.unsqueeze(1).repeat(1, self.num_ws, 1)
+        if psi != 1:
+            head = ws[:, :cutoff]
+            ws = torch.cat([self.w_avg.lerp(head, psi), ws[:, head.shape[1] :]], dim=1)
+        return ws
+
+    def synthesize(
+        self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """ws [N, num_ws, w_dim] -> float32 images [N, C, H, W], nominally in [-1, 1], unclipped.
+
+        Args:
+            ws: style codes, one per layer.
+            noise: "const" (stored), "random" (fresh, from torch's global stream) or "none".
+            dtype: what the convolutions compute in; parameters and image stay float32.
+        """
+        return self.synthesize_with_features(ws, noise, dtype)[0]
+
+    def synthesize_with_features(
+        self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Images as `synthesize`, and the maps they were made of.
+
+        Returns:
+            images and [constant, styled convolutions coarse to fine], each [N, C_l, H_l, W_l]
+            in `dtype` with the shapes of `feature_shapes`.
+        """
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            wanted = f"[N, {self.num_ws}, {self.w_dim}]"
+            raise ValueError(f"ws must be {wanted}, got {list(ws.shape)}")
+        if noise not in NOISE_MODES:
+            raise ValueError(f"noise must be one of {NOISE_MODES}, got {noise!r}")
+        image, features = self.synthesis(ws.float(), noise, dtype)
+        return image, features

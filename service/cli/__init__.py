@@ -1,0 +1,1 @@
+"""The command line. Needs httpx, pydantic, typer and rich; never torch."""

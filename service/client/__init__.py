@@ -1,0 +1,43 @@
+"""The Python client of a HandsOff service. Needs httpx and pydantic, nothing else of ours."""
+
+from service.client._client import Client
+from service.client._errors import (
+    ApiError,
+    BadRequest,
+    ClientError,
+    ConnectionFailed,
+    CorruptDownload,
+    JobCancelled,
+    JobFailed,
+    Misused,
+    NotAllowed,
+    NotFound,
+    ServiceFault,
+    Timeout,
+)
+from service.client._models import Estimate, File, Job, JobState, Progress, Resource, Segmentation
+from service.client._uploads import Upload
+
+__all__ = [
+    "ApiError",
+    "BadRequest",
+    "Client",
+    "ClientError",
+    "ConnectionFailed",
+    "CorruptDownload",
+    "Estimate",
+    "File",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobState",
+    "Misused",
+    "NotAllowed",
+    "NotFound",
+    "Progress",
+    "Resource",
+    "Segmentation",
+    "ServiceFault",
+    "Timeout",
+    "Upload",
+]

@@ -1,0 +1,329 @@
+"""One class per collection of resources, with the verb that makes a new one.
+
+Wherever a resource is named, the resource itself or its id will do; wherever bytes are wanted, a
+path or an upload.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from service.client._models import Estimate, File, Resource, Segmentation
+from service.client._pages import pages
+from service.client._transport import Transport
+from service.client._uploads import OnBytes, Upload, Uploads
+
+StrPath = str | os.PathLike[str]
+Reference = Resource | str
+Pair = tuple[StrPath, StrPath]
+
+
+def id_of(resource: Reference) -> str:
+    """The id of a resource that is named by itself or by its id."""
+    return resource if isinstance(resource, str) else resource.id
+
+
+class Collection:
+    """What all collections can do."""
+
+    name = ""
+
+    def __init__(self, transport: Transport, uploads: Uploads) -> None:
+        self._transport = transport
+        self._uploads = uploads
+
+    def get(self, resource: Reference) -> Resource:
+        """A resource as it stands.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        return Resource.model_validate(self._transport.get(self._path(resource)).json())
+
+    def list(self, limit: int | None = None) -> Iterator[Resource]:
+        """The collection's resources, newest first, at most `limit`."""
+        return pages(self._transport, f"/v1/{self.name}", Resource, limit, {})
+
+    def files(self, resource: Reference) -> Sequence[File]:
+        """The files of a resource, with sizes and, where they are known, digests."""
+        return list(pages(self._transport, self._path(resource, "files"), File, None, {}))
+
+    def read(self, resource: Reference, path: str) -> bytes:
+        """One file of a resource, whole; for large ones there is `Client.fetch`."""
+        url = self._path(resource, f"files/{quote(path)}")
+        return self._transport.get(url, follow_redirects=True).content
+
+    def _path(self, resource: Reference, rest: str = "") -> str:
+        return f"/v1/{self.name}/{id_of(resource)}" + (f"/{rest}" if rest else "")
+
+    def _create(self, body: Mapping[str, Any], idempotency_key: str | None) -> Resource:
+        """POST what was given: fields that are None are left to the service's defaults."""
+        given = {name: value for name, value in body.items() if value is not None}
+        answer = self._transport.create(f"/v1/{self.name}", idempotency_key, json=given)
+        return Resource.model_validate(answer)
+
+    def _upload_id(self, source: StrPath | Upload, on_bytes: OnBytes | None = None) -> str:
+        upload = source if isinstance(source, Upload) else self._uploads.create(source, on_bytes)
+        return upload.id
+
+
+class Generators(Collection):
+    """StyleGAN2 generators."""
+
+    name = "generators"
+
+    def create(
+        self,
+        checkpoint: StrPath | Upload,
+        *,
+        name: str = "",
+        licence: str = "",
+        on_bytes: OnBytes | None = None,
+        idempotency_key: str | None = None,
+    ) -> Resource:
+        """Register a checkpoint of any known family; it is read, never executed."""
+        upload_id = self._upload_id(checkpoint, on_bytes)
+        body = {"upload_id": upload_id, "name": name, "licence": licence}
+        return self._create(body, idempotency_key)
+
+    def preview(self, generator: Reference) -> bytes:
+        """A PNG of samples, side by side; there once the generator is ready."""
+        return self.read(generator, "preview.png")
+
+
+class Datasets(Collection):
+    """Labelled images: open at first, sealed when every image is in."""
+
+    name = "datasets"
+
+    def create(
+        self,
+        label: Segmentation | Sequence[str],
+        *,
+        archive: StrPath | Upload | None = None,
+        name: str = "",
+        licence: str = "",
+        on_bytes: OnBytes | None = None,
+        idempotency_key: str | None = None,
+    ) -> Resource:
+        """Begin a dataset, or take a whole one from an archive.
+
+        Args:
+            label: what the masks mean; class names in the order of their ids will do.
+            archive: a zip of `images/` and `masks/`; without one, use `add` and `seal`.
+            name: free text.
+            licence: free text, carried into every card.
+            on_bytes: called as the archive is uploaded.
+            idempotency_key: made up when left out.
+        """
+        spec = label if isinstance(label, Segmentation) else Segmentation(classes=tuple(label))
+        body = {
+            "label": spec.model_dump(mode="json", exclude_none=True),
+            "upload_id": self._upload_id(archive, on_bytes) if archive is not None else None,
+            "name": name,
+            "licence": licence,
+        }
+        return self._create(body, idempotency_key)
+
+    def add(self, dataset: Reference, pairs: Iterable[Pair], key: str | None = None) -> int:
+        """Add pairs of an image and its mask to an open dataset; how many it was.
+
+        Args:
+            dataset: an open one.
+            pairs: paths of image and mask; the image's name without its ending is the key.
+            key: another key, for a single pair.
+
+        Raises:
+            BadRequest: a file is not what it should be (the message names it), or it is sealed.
+        """
+        count = 0
+        for image, mask in pairs:
+            files = {
+                "image": (Path(image).name, Path(image).read_bytes()),
+                "label": (Path(mask).name, Path(mask).read_bytes()),
+            }
+            data = {"key": key or Path(image).stem}
+            self._transport.create(self._path(dataset, "items"), files=files, data=data)
+            count += 1
+        return count
+
+    def seal(self, dataset: Reference) -> Resource:
+        """Close a dataset; a job checks it and makes it ready."""
+        return Resource.model_validate(self._transport.create(self._path(dataset, "seal")))
+
+
+class Inversions(Collection):
+    """Latents of a dataset's images in a generator."""
+
+    name = "inversions"
+
+    def create(
+        self,
+        dataset: Reference,
+        generator: Reference,
+        *,
+        latents: StrPath | Upload | None = None,
+        name: str = "",
+        idempotency_key: str | None = None,
+        **config: Any,
+    ) -> Resource:
+        """Find latents by optimisation, or take them from a file.
+
+        Args:
+            dataset: ready, or on its way.
+            generator: ready, or on its way.
+            latents: a safetensors file with `latents` [N, num_ws, w_dim], in the items' order.
+            name: free text.
+            idempotency_key: made up when left out.
+            config: fields of the API's InversionConfig, e.g. `steps=150, distance="perceptual"`.
+        """
+        body = {
+            "dataset_id": id_of(dataset),
+            "generator_id": id_of(generator),
+            "latents_upload_id": self._upload_id(latents) if latents is not None else None,
+            "name": name,
+            "config": config or None,
+        }
+        return self._create(body, idempotency_key)
+
+
+class LabelGenerators(Collection):
+    """Ensembles that label what a generator draws."""
+
+    name = "label-generators"
+
+    def create(
+        self,
+        inversion: Reference | None = None,
+        *,
+        dataset: Reference | None = None,
+        generator: Reference | None = None,
+        inversion_config: Mapping[str, Any] | None = None,
+        name: str = "",
+        idempotency_key: str | None = None,
+        **config: Any,
+    ) -> Resource:
+        """Train on an inversion; or on a dataset and a generator, whose inversion is made first.
+
+        Args:
+            inversion: ready, or on its way.
+            dataset: in place of an inversion, with `generator`.
+            generator: in place of an inversion, with `dataset`.
+            inversion_config: fields of the API's InversionConfig, with `dataset` only.
+            name: free text.
+            idempotency_key: made up when left out.
+            config: fields of the API's LabelGeneratorConfig, e.g. `members=10, seed=1`.
+        """
+        body = {
+            "inversion_id": _id_or_none(inversion),
+            "dataset_id": _id_or_none(dataset),
+            "generator_id": _id_or_none(generator),
+            "inversion": inversion_config,
+            "name": name,
+            "config": config or None,
+        }
+        return self._create(body, idempotency_key)
+
+
+class Generations(Collection):
+    """Labelled images, made by the thousand."""
+
+    name = "generations"
+
+    def create(
+        self,
+        label_generator: Reference | Sequence[Reference],
+        count: int,
+        *,
+        name: str = "",
+        drop: float | None = None,
+        idempotency_key: str | None = None,
+        **params: Any,
+    ) -> Resource:
+        """Make `count` labelled images in shards.
+
+        Args:
+            label_generator: ready, or on its way.
+            count: samples, after the most uncertain were left out.
+            name: free text.
+            drop: share of the most uncertain candidates to leave out, 0 to 0.95.
+            idempotency_key: made up when left out.
+            params: the API's others: `seed`, `psi`, `shard_size`, `image_format`.
+        """
+        body = _generation(label_generator, count, drop, params)
+        return self._create({**body, "name": name}, idempotency_key)
+
+    def dry_run(
+        self,
+        label_generator: Reference | Sequence[Reference],
+        count: int,
+        *,
+        drop: float | None = None,
+        **params: Any,
+    ) -> Estimate:
+        """What `create` with the same arguments would cost, in time and bytes."""
+        body = _generation(label_generator, count, drop, params)
+        given = {name: value for name, value in body.items() if value is not None}
+        path = f"/v1/{self.name}"
+        answer = self._transport.create(path, json=given, params={"dry_run": "true"})
+        return Estimate.model_validate(answer)
+
+
+class Evaluations(Collection):
+    """What a dataset is worth: a network trained on it, tested on real labels."""
+
+    name = "evaluations"
+
+    def create(
+        self,
+        *,
+        generation: Reference | None = None,
+        dataset: Reference | None = None,
+        validation: Reference,
+        test: Reference,
+        name: str = "",
+        idempotency_key: str | None = None,
+        **recipe: Any,
+    ) -> Resource:
+        """Train on a generation or on a dataset, test on another dataset.
+
+        Args:
+            generation: what to train on; either this
+            dataset: or this.
+            validation: dataset on which the best checkpoint is chosen.
+            test: dataset on which that one is measured.
+            name: free text.
+            idempotency_key: made up when left out.
+            recipe: fields of the API's Recipe, e.g. `steps=1500`.
+        """
+        body = {
+            "generation_id": _id_or_none(generation),
+            "dataset_id": _id_or_none(dataset),
+            "validation_dataset_id": id_of(validation),
+            "test_dataset_id": id_of(test),
+            "name": name,
+            "recipe": recipe or None,
+        }
+        return self._create(body, idempotency_key)
+
+
+def _id_or_none(resource: Reference | None) -> str | None:
+    return None if resource is None else id_of(resource)
+
+
+def _generation(
+    label_generator: Reference | Sequence[Reference],
+    count: int,
+    drop: float | None,
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The body that a generation and its dry run share."""
+    several = [label_generator] if isinstance(label_generator, str | Resource) else label_generator
+    return {
+        "label_generator_ids": [id_of(each) for each in several],
+        "count": count,
+        "uncertainty": None if drop is None else {"drop": drop},
+        **params,
+    }

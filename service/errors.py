@@ -1,0 +1,255 @@
+"""What can go wrong at the edge, and the one table from errors to HTTP statuses.
+
+ServiceError
+├── Unprocessable          a field's value cannot be meant
+│   └── ChecksumMismatch   the bytes are not those that were announced
+├── Conflict               the request is well formed, but not now
+│   ├── NotReady           something it is made of is not ready, nor on its way
+│   ├── KeyReused          the Idempotency-Key belongs to another request
+│   ├── DatasetSealed      a sealed dataset does not change
+│   ├── DatasetEmpty       nothing to seal
+│   ├── ItemExists         another item has that key
+│   └── JobEnded           nothing is left to cancel
+├── InsufficientStorage    the store has too little room
+├── BodyTooLarge           more bytes than this route takes
+├── UnsupportedMediaType   a body that is not JSON where JSON is wanted
+├── RangeNotSatisfiable    a range that begins behind the end of the file
+└── Unready                Redis or the store does not answer its check
+
+The layers below never hear of HTTP; their errors meet their statuses here and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from models.errors import InvalidImage
+from workers.errors import (
+    IllegalTransition,
+    NotFound,
+    QueueUnavailable,
+    StorageError,
+    StorageUnavailable,
+)
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong field: a JSON pointer into a `place` (body, query, path, header), and its fault."""
+
+    pointer: str
+    detail: str
+    place: str = "body"
+
+
+class ServiceError(Exception):
+    """The root of this layer's errors.
+
+    Args:
+        detail: what is wrong, naming the offending thing.
+        remedy: what to do about it.
+        errors: the fields that are to blame, where there are such.
+        headers: more headers for the answer.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        remedy: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+        self.errors = tuple(errors)
+        self.headers = headers
+
+
+class Unprocessable(ServiceError):
+    """A field's value cannot be meant."""
+
+
+class ChecksumMismatch(Unprocessable):
+    """The bytes are not those that were announced."""
+
+
+class Conflict(ServiceError):
+    """The request is well formed, but not now."""
+
+
+class NotReady(Conflict):
+    """Something that the request is made of is not ready, nor on its way."""
+
+
+class KeyReused(Conflict):
+    """The Idempotency-Key belongs to another request."""
+
+
+class DatasetSealed(Conflict):
+    """A sealed dataset does not change."""
+
+
+class DatasetEmpty(Conflict):
+    """There is nothing to seal."""
+
+
+class ItemExists(Conflict):
+    """Another item of the dataset has that key."""
+
+
+class JobEnded(Conflict):
+    """Nothing is left to cancel."""
+
+
+class InsufficientStorage(ServiceError):
+    """The store has too little room."""
+
+
+class BodyTooLarge(HTTPException, ServiceError):
+    """More bytes than the route takes.
+
+    An `HTTPException` too, for the framework turns any other error of a half-read body into 400.
+    """
+
+    def __init__(self, limit: int) -> None:
+        HTTPException.__init__(self, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        ServiceError.__init__(
+            self,
+            f"the body is larger than the {limit} bytes that this route takes",
+            "send less; large files go to POST /v1/uploads",
+        )
+
+
+class UnsupportedMediaType(ServiceError):
+    """A body that is not JSON, where JSON is wanted."""
+
+
+class RangeNotSatisfiable(ServiceError):
+    """A range that begins behind the end of the file."""
+
+
+class Unready(ServiceError):
+    """Redis or the store does not answer its check."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one class of errors is answered.
+
+    Attributes:
+        code: stable snake_case word that programs may compare.
+        detail, remedy: said instead of the error's own words, which may hold internals.
+        retry_after: seconds after which another try makes sense.
+    """
+
+    status: HTTPStatus
+    code: str
+    title: str
+    detail: str | None = None
+    remedy: str | None = None
+    retry_after: int | None = None
+
+
+_AGAIN = "try again in a few seconds"
+
+# Looked up along the error's method resolution order: the nearest class wins.
+ANSWERS: Mapping[type[Exception], Answer] = {
+    Unprocessable: Answer(HTTPStatus(422), "invalid_request", "The request is not valid"),
+    RequestValidationError: Answer(HTTPStatus(422), "invalid_request", "The request is not valid"),
+    InvalidImage: Answer(HTTPStatus(422), "invalid_image", "The picture cannot be used"),
+    ChecksumMismatch: Answer(
+        HTTPStatus(422), "checksum_mismatch", "The bytes are not those that were announced"
+    ),
+    NotFound: Answer(HTTPStatus.NOT_FOUND, "not_found", "There is no such thing"),
+    NotReady: Answer(HTTPStatus.CONFLICT, "not_ready", "Something it needs is not ready"),
+    KeyReused: Answer(
+        HTTPStatus.CONFLICT, "idempotency_key_reused", "The Idempotency-Key is taken"
+    ),
+    DatasetSealed: Answer(HTTPStatus.CONFLICT, "dataset_sealed", "The dataset is sealed"),
+    DatasetEmpty: Answer(HTTPStatus.CONFLICT, "dataset_empty", "The dataset is empty"),
+    ItemExists: Answer(HTTPStatus.CONFLICT, "item_exists", "The item's key is taken"),
+    JobEnded: Answer(HTTPStatus.CONFLICT, "job_ended", "The job has ended"),
+    IllegalTransition: Answer(HTTPStatus.CONFLICT, "job_ended", "The job has ended"),
+    BodyTooLarge: Answer(HTTPStatus(413), "body_too_large", "The body is too large"),
+    UnsupportedMediaType: Answer(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
+    ),
+    RangeNotSatisfiable: Answer(
+        HTTPStatus(416), "range_not_satisfiable", "The file has no such range"
+    ),
+    Unready: Answer(
+        HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "The service cannot work", retry_after=5
+    ),
+    InsufficientStorage: Answer(
+        HTTPStatus.INSUFFICIENT_STORAGE, "insufficient_storage", "The store is too full"
+    ),
+    StorageUnavailable: Answer(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store_unavailable",
+        "The object store cannot be reached",
+        detail="the object store does not answer",
+        remedy=_AGAIN,
+        retry_after=5,
+    ),
+    QueueUnavailable: Answer(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "queue_unavailable",
+        "Redis cannot be reached",
+        detail="Redis does not answer",
+        remedy=_AGAIN,
+        retry_after=5,
+    ),
+    RedisError: Answer(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "queue_unavailable",
+        "Redis cannot be reached",
+        detail="Redis does not answer",
+        remedy=_AGAIN,
+        retry_after=5,
+    ),
+    StorageError: Answer(
+        HTTPStatus.BAD_GATEWAY,
+        "store_failed",
+        "The object store failed",
+        detail="the object store refused what the service asked of it",
+        remedy="the service's log says more, under this request_id",
+    ),
+}
+
+UNEXPECTED = Answer(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "internal_error",
+    "The service failed",
+    detail="an error that was not foreseen; nothing of it is shown here",
+    remedy="the service's log says more, under this request_id",
+)
+
+# What the framework itself refuses, by status.
+FRAMEWORK: Mapping[int, Answer] = {
+    400: Answer(HTTPStatus.BAD_REQUEST, "malformed_body", "The body cannot be read"),
+    404: Answer(
+        HTTPStatus.NOT_FOUND, "route_not_found", "There is no such route", remedy="see /docs"
+    ),
+    405: Answer(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "The route does not know this method",
+        remedy="the Allow header lists the methods it knows",
+    ),
+}
+
+
+def answer_to(error: Exception) -> Answer:
+    """How an error is answered: its nearest class in the tables, else as unexpected."""
+    for kind in type(error).__mro__:
+        if kind in ANSWERS:
+            return ANSWERS[kind]
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return FRAMEWORK.get(status, Answer(status, status.name.lower(), status.phrase))
+    return UNEXPECTED

@@ -1,0 +1,136 @@
+"""What surrounds every request: its id, its log line, its measures, its limits. Pure ASGI.
+
+Not `BaseHTTPMiddleware`, which costs a task and a queue per request and buffers streams.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge
+from service.metrics import Metrics
+from service.problems import REQUEST_ID, problem_response
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_UNROUTED = "(none)"
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# The pages of /docs load their script from a CDN; everything else needs nothing at all.
+_CONTENT_POLICY = "default-src 'none'; img-src 'self'; frame-ancestors 'none'"
+_DOCUMENTATION = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
+
+log = structlog.get_logger("service.access")
+
+
+class RequestContext:
+    """Gives each request an id, headers, a log line and its place in the metrics.
+
+    The outermost of our layers: an error that nobody foresaw becomes a problem body here, with
+    the same id that its traceback has in the log.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope[REQUEST_ID] = request_id = _request_id(scope)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(message, scope["path"], request_id)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                log.exception("request failed", path=scope["path"])
+                if status:  # Too late for another answer: the connection breaks off.
+                    raise
+                await problem_response(scope, error)(scope, receive, send_with_headers)
+            finally:
+                self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", _UNROUTED)
+        self._metrics.observe(scope["method"], route, status, seconds)
+        level = log.debug if scope["path"] in _QUIET else log.info
+        client = scope.get("client")
+        level(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            route=route,
+            status=status or None,  # None: the client went away first.
+            milliseconds=round(seconds * 1000, 2),
+            client=client[0] if client else None,
+        )
+
+
+class BodyLimit:
+    """Refuses bodies above a limit: announced ones at once, others where they pass it.
+
+    Args:
+        app: what is protected.
+        limit: the most bytes that a request of this method and path may bring.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int]) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limit(scope["method"], scope["path"])
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit:
+            await problem_response(scope, BodyTooLarge(limit))(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise BodyTooLarge(limit)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id if it is one that can stand in a log, else a new one."""
+    offered = Headers(scope=scope).get("x-request-id", "")
+    return offered if _SANE_ID.fullmatch(offered) else secrets.token_hex(8)
+
+
+def _add_headers(message: Message, path: str, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-ID"] = request_id
+    for name, value in _SECURITY.items():
+        headers.setdefault(name, value)
+    if path not in _DOCUMENTATION:
+        headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)

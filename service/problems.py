@@ -1,0 +1,181 @@
+"""Errors as RFC 9457 problem bodies: the only shape in which this service says no."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from models.errors import HandsOffError
+from service.errors import (
+    FieldError,
+    ServiceError,
+    Unprocessable,
+    UnsupportedMediaType,
+    answer_to,
+)
+from workers.errors import WorkersError
+
+MEDIA_TYPE = "application/problem+json"
+REQUEST_ID = "handsoff.request_id"  # Where the middleware leaves it in the ASGI scope.
+_SCHEMAS = "#/components/schemas/{model}"
+_SHOWN = 80  # Characters of a wrong value that a problem repeats.
+
+
+class ProblemError(BaseModel):
+    """One wrong field."""
+
+    pointer: str = Field(description="JSON pointer into what `in` names", examples=["/count"])
+    detail: str
+    place: str = Field(alias="in", description="body, query, path or header", examples=["body"])
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:handsoff:problem:not_found",
+                    "title": "There is no such thing",
+                    "status": 404,
+                    "detail": "there is no generator gen_01jd",
+                    "instance": "/v1/generators/gen_01jd",
+                    "code": "not_found",
+                    "request_id": "5f0c3d7a9b1e4c52",
+                    "errors": [],
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="`urn:handsoff:problem:` and the code")
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str = Field(description="a stable word that programs may compare")
+    request_id: str
+    errors: list[ProblemError] = []
+    remedy: str | None = Field(default=None, description="what to do about it")
+
+
+def problem_response(scope: Scope, error: Exception) -> Response:
+    """The answer to an error, whatever it is."""
+    if isinstance(error, RequestValidationError):
+        error = _explained(scope, error)
+    answer = answer_to(error)
+    headers = dict(getattr(error, "headers", None) or {})
+    status = int(answer.status)
+    if status in {204, 304}:
+        return Response(status_code=status, headers=headers)
+    if answer.retry_after is not None:
+        headers["Retry-After"] = str(answer.retry_after)
+    problem = {
+        "type": f"urn:handsoff:problem:{answer.code}",
+        "title": answer.title,
+        "status": status,
+        "detail": answer.detail or _words(scope, error),
+        "instance": scope["path"],
+        "code": answer.code,
+        "request_id": scope.get(REQUEST_ID, ""),
+        "errors": [_field(e) for e in getattr(error, "errors", ())],
+    }
+    if remedy := getattr(error, "remedy", None) or answer.remedy:
+        problem["remedy"] = remedy
+    content = json.dumps(problem, ensure_ascii=False).encode()
+    return Response(content, status, headers, media_type=MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error that a route may raise with a problem body."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return problem_response(request.scope, error)
+
+    for kind in (
+        ServiceError,
+        WorkersError,
+        HandsOffError,
+        RedisError,
+        RequestValidationError,
+        HTTPException,
+    ):
+        app.add_exception_handler(kind, handle)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route declares in OpenAPI for the errors it answers; 422, 500 and 503 always."""
+    shape = {"schema": {"$ref": _SCHEMAS.format(model=Problem.__name__)}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}
+        for status in sorted({*statuses, 422, 500, 503})
+    }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas that those declarations refer to, by name."""
+    schema = Problem.model_json_schema(ref_template=_SCHEMAS)
+    return {**schema.pop("$defs"), Problem.__name__: schema}
+
+
+def _field(error: FieldError) -> dict[str, str]:
+    return {"pointer": error.pointer, "in": error.place, "detail": error.detail}
+
+
+def _words(scope: Scope, error: Exception) -> str:
+    if isinstance(error, ServiceError):
+        return error.detail
+    if isinstance(error, HTTPException):
+        if error.status_code in {404, 405}:
+            return f"{scope['method']} {scope['path']}: {error.detail}"
+        return error.detail
+    return str(error)
+
+
+def _explained(scope: Scope, error: RequestValidationError) -> Exception:
+    """What pydantic found, in our words: each wrong field with its bound and the value it had."""
+    found = cast("Sequence[Mapping[str, Any]]", error.errors())
+    if found and found[0]["type"] == "json_invalid":
+        where = f"{found[0]['ctx']['error']} at character {found[0]['loc'][-1]}"
+        return HTTPException(400, f"the body is not JSON: {where}")
+    whole_body = any(tuple(e["loc"]) == ("body",) and e["type"] != "missing" for e in found)
+    if whole_body and not _is_json(scope):
+        return UnsupportedMediaType(
+            "the body's Content-Type is not application/json",
+            "send the header Content-Type: application/json",
+        )
+    fields = [_found(e) for e in found]
+    detail = "; ".join(f"{f.pointer.lstrip('/') or f.place}: {f.detail}" for f in fields)
+    return Unprocessable(detail, "correct what `errors` names", fields)
+
+
+def _is_json(scope: Scope) -> bool:
+    types = [value for name, value in scope["headers"] if name == b"content-type"]
+    return bool(types) and b"json" in types[0].lower()
+
+
+def _found(error: Mapping[str, Any]) -> FieldError:
+    place, *path = error["loc"]
+    pointer = "".join(f"/{_escaped(str(part))}" for part in path)
+    return FieldError(pointer, "".join(_sentence(error)), str(place))
+
+
+def _sentence(error: Mapping[str, Any]) -> Iterator[str]:
+    """pydantic's message, with the value where it is short and not itself the whole input."""
+    yield str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] != "missing" and isinstance(error.get("input"), str | int | float | bool):
+        yield f" (got {repr(error['input'])[:_SHOWN]})"
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")

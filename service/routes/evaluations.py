@@ -1,0 +1,48 @@
+"""Evaluations: what labels are worth to a network that is trained on them."""
+
+from starlette.responses import Response
+
+from service.dependencies import Making, created
+from service.problems import responses
+from service.resources import Draft, waits
+from service.routes.reading import collection_router
+from service.schemas import EvaluationRequest, ResourceBody
+from workers.jobs import JobKind
+from workers.params import EvaluationParams
+
+COLLECTION = "evaluations"
+router = collection_router(COLLECTION)
+
+
+@router.post(
+    "",
+    status_code=202,
+    operation_id="create_evaluation",
+    summary="Train a network on labels and test it on real ones",
+    responses=responses(404, 409, 413, 415),
+)
+def create_evaluation(body: EvaluationRequest, call: Making, response: Response) -> ResourceBody:
+    """Trained on a generation or on real images; tested on a dataset that was held out."""
+    wanted = {
+        "generation": ("generations", body.generation_id),
+        "dataset": ("datasets", body.dataset_id),
+        "validation_dataset": ("datasets", body.validation_dataset_id),
+        "test_dataset": ("datasets", body.test_dataset_id),
+    }
+
+    def judge(new_id: str) -> list[Draft]:
+        named = {role: (where, i) for role, (where, i) in wanted.items() if i is not None}
+        parents = call.parents(named)
+        draft = Draft(
+            tenant=call.tenant,
+            collection=COLLECTION,
+            id=new_id,
+            spec=EvaluationParams.model_validate(body.model_dump(exclude={"name"})),
+            kind=JobKind.EVALUATE,
+            name=body.name,
+            parents={role: parent.id for role, parent in parents.items()},
+            after=waits(parents.values()),
+        )
+        return [draft]
+
+    return created(response, call.make(COLLECTION, body.model_dump(mode="json"), judge))

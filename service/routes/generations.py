@@ -1,0 +1,74 @@
+"""Generations: labelled images, as many as wanted, in shards."""
+
+from fastapi import Query
+from starlette.responses import JSONResponse, Response
+
+from service.dependencies import Call, Making, created
+from service.estimates import estimate
+from service.problems import responses
+from service.resources import Draft, Parent, waits
+from service.routes.reading import collection_router
+from service.schemas import EstimateBody, GenerationRequest, ResourceBody
+from workers.jobs import JobKind
+from workers.params import GenerationParams
+
+COLLECTION = "generations"
+router = collection_router(COLLECTION)
+
+
+@router.post(
+    "",
+    status_code=202,
+    operation_id="create_generation",
+    summary="Generate labelled images",
+    response_model=ResourceBody,
+    responses={
+        200: {"model": EstimateBody, "description": "What it would cost, for `dry_run=true`"},
+        **responses(404, 409, 413, 415, 507),
+    },
+)
+def create_generation(
+    body: GenerationRequest,
+    call: Making,
+    response: Response,
+    dry_run: bool = Query(default=False, description="only say what it would cost"),
+) -> ResourceBody | Response:
+    """Waits for its label generator where that is on its way."""
+    if dry_run:
+        cost = _estimate(call, body, _parents(call, body))
+        return JSONResponse(cost.model_dump(mode="json"))
+
+    def judge(new_id: str) -> list[Draft]:
+        parents = _parents(call, body)
+        cost = _estimate(call, body, parents)
+        call.app.room.require(cost.bytes or 0, f"a generation of {body.count:,} samples")
+        draft = Draft(
+            tenant=call.tenant,
+            collection=COLLECTION,
+            id=new_id,
+            spec=_params(body),
+            kind=JobKind.GENERATE,
+            name=body.name,
+            parents={"label_generator": parents[0].id},
+            after=waits(parents),
+        )
+        return [draft]
+
+    return created(response, call.make(COLLECTION, body.model_dump(mode="json"), judge))
+
+
+def _params(body: GenerationRequest) -> GenerationParams:
+    return GenerationParams.model_validate(body.model_dump(exclude={"name"}))
+
+
+def _parents(call: Call, body: GenerationRequest) -> list[Parent]:
+    return [
+        call.app.resources.parent(
+            call.tenant, "label-generators", wanted, f"/label_generator_ids/{place}"
+        )
+        for place, wanted in enumerate(body.label_generator_ids)
+    ]
+
+
+def _estimate(call: Call, body: GenerationRequest, parents: list[Parent]) -> EstimateBody:
+    return estimate(_params(body), parents[0].view.final, call.app.room.free())

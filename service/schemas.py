@@ -1,0 +1,282 @@
+"""The wire shapes: what requests carry and what answers look like. Pure: no store, no Redis."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from workers.jobs import JobRecord
+from workers.params import (
+    DatasetParams,
+    EvaluationParams,
+    GenerationParams,
+    InversionConfig,
+    InversionParams,
+    LabelGeneratorConfig,
+    Params,
+    RegisterParams,
+)
+
+Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
+Licence = Annotated[
+    str,
+    StringConstraints(max_length=200, strip_whitespace=True),
+    Field(description="free text, carried into the card of everything made from it"),
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+T = TypeVar("T")
+
+_FACES: Mapping[str, Any] = {
+    "kind": "segmentation",
+    "classes": ["background", "skin", "hair", "eyes", "mouth"],
+}
+
+
+def _examples(*examples: Mapping[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [dict(e) for e in examples]})
+
+
+class ResourceState(StrEnum):
+    """How far a resource is; `ready` if and only if its last document has been written."""
+
+    OPEN = "open"
+    PENDING = "pending"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+# ---- requests
+
+
+class UploadRequest(Params):
+    """A file that is about to be sent."""
+
+    model_config = _examples({"filename": "ffhq.pkl", "size": 381673535})
+
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    size: int | None = Field(default=None, ge=0, description="bytes, where known")
+    sha256: Sha256 | None = Field(default=None, description="checked where the service stores it")
+
+
+class GeneratorRequest(RegisterParams):
+    """A StyleGAN2 checkpoint that was uploaded."""
+
+    model_config = _examples(
+        {"name": "faces 1024", "licence": "CC-BY-NC-SA-4.0", "upload_id": "upl_01jd5"}
+    )
+
+    name: Name = ""
+    licence: Licence = ""
+
+
+class DatasetRequest(DatasetParams):
+    """What a dataset's labels mean; with an `upload_id` it is read from a zip."""
+
+    model_config = _examples(
+        {"name": "faces, 16 labelled", "licence": "CC-BY-4.0", "label": _FACES},
+        {"name": "faces", "licence": "", "label": _FACES, "upload_id": "upl_01jd5"},
+    )
+
+    name: Name = ""
+    licence: Licence = ""
+
+
+class InversionRequest(InversionParams):
+    """Whose latents to find, in which generator."""
+
+    model_config = _examples({"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5"})
+
+    name: Name = ""
+
+
+class LabelGeneratorRequest(Params):
+    """What to train on: an inversion, or a dataset and a generator to make one of first."""
+
+    model_config = _examples(
+        {"name": "faces", "inversion_id": "inv_01jd5"},
+        {
+            "dataset_id": "dst_01jd5",
+            "generator_id": "gen_01jd5",
+            "inversion": {"steps": 300},
+            "config": {"members": 10},
+        },
+    )
+
+    name: Name = ""
+    inversion_id: str | None = None
+    dataset_id: str | None = None
+    generator_id: str | None = None
+    inversion: InversionConfig = Field(
+        default=InversionConfig(), description="of the inversion that is made first"
+    )
+    config: LabelGeneratorConfig = LabelGeneratorConfig()
+
+    @model_validator(mode="after")
+    def _says_what_to_train_on(self) -> Self:
+        pair = (self.dataset_id is not None, self.generator_id is not None)
+        if pair != ((self.inversion_id is None),) * 2:
+            raise ValueError("give either inversion_id, or both dataset_id and generator_id")
+        return self
+
+
+class GenerationRequest(GenerationParams):
+    """How many labelled images, of which label generator, under which rule."""
+
+    model_config = _examples(
+        {
+            "name": "faces 10k",
+            "label_generator_ids": ["lbl_01jd5"],
+            "count": 10000,
+            "seed": 7,
+            "psi": 0.7,
+            "uncertainty": {"drop": 0.1},
+        }
+    )
+
+    name: Name = ""
+
+
+class EvaluationRequest(EvaluationParams):
+    """What the downstream network is trained on, and what it is tested on."""
+
+    model_config = _examples(
+        {
+            "generation_id": "gnn_01jd5",
+            "validation_dataset_id": "dst_01jd5",
+            "test_dataset_id": "dst_01jd6",
+        }
+    )
+
+    name: Name = ""
+
+    @model_validator(mode="after")
+    def _says_what_to_train_on(self) -> Self:
+        if (self.generation_id is None) == (self.dataset_id is None):
+            raise ValueError("give exactly one of generation_id and dataset_id to train on")
+        return self
+
+
+# ---- answers
+
+
+class JobBody(JobRecord):
+    """A job as it stands. `version` is its ETag."""
+
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, record: JobRecord) -> "JobBody":
+        """The wire shape of a record."""
+        here = f"/v1/jobs/{record.id}"
+        links = {
+            "self": here,
+            "events": f"{here}/events",
+            "resource": "/v1/{}/{}".format(*record.resource),
+        }
+        if not record.state.is_terminal:
+            links["cancel"] = f"{here}/cancel"
+        return cls.model_construct(**dict(record), links=links)
+
+
+class ResourceBody(BaseModel):
+    """A resource as it stands."""
+
+    id: str
+    collection: str
+    name: str
+    licence: str
+    state: ResourceState
+    created_at: datetime
+    parents: dict[str, str] = Field(description="what it is made of: ids by role")
+    spec: dict[str, Any] = Field(description="its parameters, defaults filled in")
+    job: JobBody | None = Field(description="what makes it ready; null while a dataset is open")
+    result: dict[str, Any] | None = Field(
+        default=None, description="card, report or manifest, once ready; left out of lists"
+    )
+    links: dict[str, str]
+
+
+class PutTarget(BaseModel):
+    """Where the bytes go: an absolute URL, and the headers that must be sent."""
+
+    url: str
+    method: str = "PUT"
+    headers: dict[str, str] = {}
+
+
+class UploadBody(BaseModel):
+    """An upload: `pending` until its bytes have arrived, then `ready`."""
+
+    id: str
+    filename: str
+    state: ResourceState
+    size: int | None = Field(description="bytes: those that arrived, else those announced")
+    sha256: str | None
+    created_at: datetime
+    put: PutTarget
+    links: dict[str, str]
+
+
+class ItemBody(BaseModel):
+    """A labelled image of an open dataset, as it was stored: RGB and 'L' PNGs."""
+
+    key: str
+    image: str
+    mask: str
+    height: int
+    width: int
+    sha256: dict[str, str]
+
+
+class FileBody(BaseModel):
+    """A file of a resource."""
+
+    path: str
+    bytes: int
+    sha256: str | None = Field(description="where it is known")
+    url: str
+
+
+class EstimateBody(BaseModel):
+    """What a generation would cost. Figures that nothing is known of yet are null."""
+
+    samples: int
+    shards: int
+    candidates_expected: int = Field(description="images drawn, dropped ones included")
+    bytes: int | None
+    seconds: float | None = Field(description="on a machine like the one in `basis`")
+    free_bytes: int | None = Field(description="room in the store, where that can be known")
+    fits: bool | None
+    basis: dict[str, Any] = Field(description="the measurement that the figures come from")
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list, newest first."""
+
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None = Field(description="pass as `after` for the next page")
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class Readiness(BaseModel):
+    """Everything the service needs answers; milliseconds by part."""
+
+    status: str = "ready"
+    checks: dict[str, float]
+
+
+class Version(BaseModel):
+    """What is running."""
+
+    version: str
+    api: str = "v1"

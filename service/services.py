@@ -1,0 +1,81 @@
+"""Everything the routes need, put together in one place."""
+
+from dataclasses import dataclass
+
+from redis import Redis
+
+from service.downloads import Downloads
+from service.idempotency import Idempotency
+from service.index import ResourceIndex
+from service.items import Items
+from service.metrics import Metrics
+from service.resources import Resources
+from service.room import Room
+from service.settings import ServiceSettings
+from service.uploads import Uploads
+from service.watch import JobWatch
+from workers.clock import utc_now
+from workers.job_store import JobStore
+from workers.orchestrator import Orchestrator
+from workers.parts import Parts, open_parts
+from workers.storage.base import ObjectStore
+
+# A service must answer soon: it sits out a hiccup of Redis, not a restart.
+_REDIS_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes need; one per process."""
+
+    settings: ServiceSettings
+    store: ObjectStore
+    redis: Redis
+    jobs: JobStore
+    orchestrator: Orchestrator
+    resources: Resources
+    uploads: Uploads
+    downloads: Downloads
+    items: Items
+    room: Room
+    idempotency: Idempotency
+    watch: JobWatch
+    metrics: Metrics
+    parts: Parts
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.watch.close()
+        self.parts.close()
+
+
+def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> Services:
+    """Build everything; nothing is sent to Redis or the store yet.
+
+    Args:
+        settings: what the service is told from outside.
+        parts: what it shares with the workers, where that is not to be made from the settings.
+
+    Raises:
+        ValueError: a URL in the settings is malformed; the message says which.
+    """
+    parts = parts or open_parts(settings, _REDIS_RETRIES)
+    store, room = parts.store, Room(parts.store, settings.reserve_bytes)
+    index = ResourceIndex(parts.redis, store)
+    resources = Resources(store, parts.jobs, parts.orchestrator, index)
+    return Services(
+        settings=settings,
+        store=store,
+        redis=parts.redis,
+        jobs=parts.jobs,
+        orchestrator=parts.orchestrator,
+        resources=resources,
+        uploads=Uploads(store, room, settings.max_upload_bytes),
+        downloads=Downloads(store, settings.url_seconds),
+        items=Items(store, resources, parts.redis, room),
+        room=room,
+        idempotency=Idempotency(store, utc_now),
+        watch=JobWatch(settings.redis_url, parts.jobs),
+        metrics=Metrics(parts.queue),
+        parts=parts,
+    )

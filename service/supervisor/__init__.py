@@ -1,0 +1,1 @@
+"""All processes of HandsOff on one machine: started, watched, restarted, stopped."""

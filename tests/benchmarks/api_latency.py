@@ -1,0 +1,120 @@
+"""How soon the API answers: GET /v1/jobs/{id} at a steady rate, through everything around it.
+
+    python -m tests.benchmarks.api_latency [--rate 50] [--seconds 20]
+
+Starts a Redis server and the service as processes, sends requests at fixed times (a late answer
+does not delay the next request, so that a stall is not hidden), and writes one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from tests.support.processes import free_port, stop
+from workers.embedded_redis import EmbeddedRedis
+
+
+def main() -> None:
+    """Measure, and print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis = stack.enter_context(EmbeddedRedis(folder / "redis").running())
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        process = _start_service(redis.url, folder, port)
+        stack.callback(stop, process)
+        first_answer = _wait_until_alive(url)
+        path = _make_job(url)
+        # Once, so that nothing is measured that happens to the first request alone.
+        asyncio.run(_send(url, path, options.rate, 1.0))
+        times = asyncio.run(_send(url, path, options.rate, options.seconds))
+    report = {
+        "benchmark": "api_latency",
+        "request": "GET /v1/jobs/{id}",
+        "rate": options.rate,
+        "seconds": options.seconds,
+        "first_answer_seconds": round(first_answer, 2),
+        "milliseconds": _summary(times),
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+    }
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+
+
+def _start_service(redis_url: str, folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    told = {
+        "HANDSOFF_REDIS_URL": redis_url,
+        "HANDSOFF_STORE_URL": f"file://{folder}/store",
+        "HANDSOFF_PORT": str(port),
+    }
+    with (folder / "service.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "service"], env=os.environ | told, stdout=log, stderr=log
+        )
+
+
+def _wait_until_alive(url: str) -> float:
+    started = time.monotonic()
+    while time.monotonic() - started < 30:
+        try:
+            httpx.get(f"{url}/healthz").raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.02)
+        else:
+            return time.monotonic() - started
+    raise TimeoutError("the service does not answer")
+
+
+def _make_job(url: str) -> str:
+    """The path of a job that waits for ever, for there are no workers."""
+    with httpx.Client(base_url=url) as client:
+        upload = client.post("/v1/uploads", json={"filename": "a"}).json()
+        client.put(upload["put"]["url"], content=b"x").raise_for_status()
+        answer = client.post("/v1/generators", json={"upload_id": upload["id"]})
+        return str(answer.raise_for_status().json()["links"]["job"])
+
+
+async def _send(url: str, path: str, rate: float, seconds: float) -> list[float]:
+    """The milliseconds that each request took, counted from when it was due."""
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(base_url=url, limits=limits) as client:
+        started = time.perf_counter()
+
+        async def one(number: int) -> float:
+            due = started + number / rate
+            await asyncio.sleep(max(0, due - time.perf_counter()))
+            (await client.get(path)).raise_for_status()
+            return (time.perf_counter() - due) * 1000
+
+        return await asyncio.gather(*(one(number) for number in range(round(rate * seconds))))
+
+
+def _summary(times: list[float]) -> dict[str, float]:
+    ordered = sorted(times)
+
+    def quantile(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
+
+    return {
+        "p50": quantile(0.5),
+        "p95": quantile(0.95),
+        "p99": quantile(0.99),
+        "max": round(ordered[-1], 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+import pytest
+
+from models.data.problems import LIMIT, Problems
+from models.errors import InvalidDataset, InvalidImage
+
+
+def test_no_problem_is_no_error():
+    """
+    An empty list of problems raises nothing.
+    """
+    Problems().check()
+
+
+def test_all_problems_come_in_one_error():
+    """
+    An error carries every problem in order, and its message counts them and shows the first.
+    """
+    problems = Problems()
+    problems.add("a.png", "is blue")
+    problems.note(InvalidImage("b.png", "is red"))
+
+    with pytest.raises(InvalidDataset, match=r"^2 problems.*first: a\.png: is blue$") as caught:
+        problems.check()
+    assert caught.value.problems == (("a.png", "is blue"), ("b.png", "is red"))
+    assert caught.value.complete
+
+
+def test_one_problem_speaks_for_itself():
+    """
+    A single problem is the whole message.
+    """
+    problems = Problems()
+    problems.add("a.png", "is blue")
+
+    with pytest.raises(InvalidDataset, match=r"^a\.png: is blue$"):
+        problems.check()
+
+
+def test_the_list_ends():
+    """
+    A dataset of nothing but faults is given up with the first of them.
+    """
+    problems = Problems()
+    for number in range(LIMIT - 1):
+        problems.add(f"{number}.png", "is blue")
+
+    with pytest.raises(InvalidDataset, match=f"^{LIMIT} or more problems") as caught:
+        problems.add("last.png", "is blue")
+    assert not caught.value.complete
+    assert len(caught.value.problems) == LIMIT

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.data.images import encode_png
+from models.data.sample import MAX_KEY, item_key, read_sample
+from models.errors import InvalidImage
+from models.labels import SegmentationSpec
+
+SPEC = SegmentationSpec(classes=("a", "b"))
+
+
+class TestItemKey:
+    @pytest.mark.parametrize(
+        ("stem", "key"),
+        [
+            ("0001", "0001"),
+            ("left_eye-2", "left_eye-2"),
+            ("IMG 001.v2", "img-001-v2"),
+            ("(1) a", "1-a"),
+        ],
+    )
+    def test_stays_readable(self, stem, key):
+        """
+        A key is the file's own name as far as tar readers can take it.
+        """
+        assert key == item_key(stem)
+
+    @settings(deadline=None)
+    @given(st.text(min_size=1, max_size=300))
+    def test_is_always_a_key(self, stem):
+        """
+        Any name gives a key of few characters, always the same one, and a key gives itself.
+        """
+        key = item_key(stem)
+
+        assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+        assert 1 <= len(key) <= MAX_KEY
+        assert key == item_key(stem) == item_key(key)
+
+    @pytest.mark.parametrize(("one", "other"), [("写真", "画像"), ("x" * 90, "x" * 91), ("é", "è")])
+    def test_names_of_other_alphabets_stay_apart(self, one, other):
+        """
+        Where letters are lost, keys still differ.
+        """
+        assert item_key(one) != item_key(other)
+
+
+class TestReadSample:
+    def test_reads_a_pair(self):
+        """
+        An image and its mask become arrays of one size.
+        """
+        image, mask = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.uint8)
+
+        sample = read_sample("k", ("i", encode_png(image)), ("m", encode_png(mask)), SPEC)
+
+        assert sample.key == "k"
+        np.testing.assert_array_equal(image, sample.image)
+        np.testing.assert_array_equal(mask, sample.mask)
+
+    def test_names_the_file_at_fault(self):
+        """
+        An error calls the mask by the mask's name.
+        """
+        image, mask = np.zeros((2, 3, 3), np.uint8), np.ones((3, 2), np.uint8)
+
+        with pytest.raises(InvalidImage, match=r"^m: has 3 x 2 pixels, but its image 2 x 3"):
+            read_sample("k", ("i", encode_png(image)), ("m", encode_png(mask)), SPEC)

@@ -1,0 +1,181 @@
+import pytest
+import torch
+
+from models.stylegan2.config import Architecture, GeneratorConfig
+from models.stylegan2.discriminator import Discriminator, append_stddev
+from models.stylegan2.networks import Generator
+
+
+def config(**changes):
+    """Three blocks, 16 pixels high."""
+    fields = {
+        "z_dim": 6,
+        "w_dim": 5,
+        "image_shape": (3, 16, 16),
+        "channels": (8, 7, 4),
+        "mapping_widths": (9, 5),
+    }
+    return GeneratorConfig(**{**fields, **changes})
+
+
+def generator(**changes):
+    """With noise that can be seen and a mean w that is not zero."""
+    made = Generator(config(**changes)).eval().requires_grad_(False)
+    for name, tensor in made.state_dict().items():
+        if name.endswith(("noise_strength", "w_avg")):
+            tensor.fill_(0.5)
+    return made
+
+
+class TestGenerator:
+    @pytest.mark.parametrize("blocks", [1, 2, 7, 9])
+    def test_num_ws_is_two_per_resolution(self, blocks):
+        """
+        4 pixels take 2 codes, 256 take 14, 1024 take 18.
+        """
+        size = 2 ** (blocks + 1)
+        described = config(image_shape=(3, size, size), channels=(1,) * blocks)
+
+        assert {1: 2, 2: 4, 7: 14, 9: 18}[blocks] == described.num_ws
+
+    @pytest.mark.parametrize("width", [8, 16, 32])
+    def test_draws_other_shapes_than_squares(self, width):
+        """
+        Width is free: half as wide as high, square, or wider; so are image channels.
+        """
+        net = generator(image_shape=(1, 16, width))
+
+        image, features = net.synthesize_with_features(net.map(torch.randn(2, 6)))
+
+        assert (2, 1, 16, width) == image.shape
+        assert net.feature_shapes == [tuple(f.shape[1:]) for f in features]
+        assert (8, 4, width // 4) == net.feature_shapes[0]
+
+    def test_noise_modes(self):
+        """
+        Stored noise repeats, random noise does not, none is without either.
+        """
+        net = generator()
+        ws = net.map(torch.randn(1, 6))
+
+        const = net.synthesize(ws)
+
+        assert torch.equal(const, net.synthesize(ws, noise="const"))
+        drawn = [net.synthesize(ws, noise="random") for _ in range(2)]
+        assert not torch.equal(*drawn)
+        assert not torch.equal(const, net.synthesize(ws, noise="none"))
+
+    def test_images_of_a_batch_do_not_meet(self):
+        """
+        An image is the same alone and in a batch, up to rounding.
+        """
+        net = generator()
+        ws = net.map(torch.randn(3, 6))
+
+        torch.testing.assert_close(net.synthesize(ws)[1:2], net.synthesize(ws[1:2]))
+
+    def test_bfloat16_is_close(self):
+        """
+        Convolutions may compute in bfloat16; image and parameters stay float32.
+        """
+        net = generator()
+        ws = net.map(torch.randn(2, 6))
+        exact = net.synthesize(ws)
+
+        rough, features = net.synthesize_with_features(ws, dtype=torch.bfloat16)
+
+        assert (torch.float32, torch.bfloat16) == (rough.dtype, features[-1].dtype)
+        torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+
+    def test_labels_steer_the_image(self):
+        """
+        A conditional generator wants labels of its width, and listens to them.
+        """
+        net = generator(label_dim=3, label_embed_dim=5)
+        z = torch.randn(2, 6)
+
+        first, second = (net.map(z, torch.eye(3)[[k, k]]) for k in (0, 1))
+
+        assert not torch.equal(first, second)
+        with pytest.raises(ValueError, match=r"labels must be \[2, 3\], got None"):
+            net.map(z)
+        with pytest.raises(ValueError, match=r"got \[2, 2\]"):
+            net.map(z, torch.zeros(2, 2))
+
+    def test_truncation(self):
+        """
+        psi 0 gives the mean w, psi 2 goes beyond, and a cutoff leaves fine styles alone.
+        """
+        net = generator()
+        z = torch.randn(1, 6)
+        ws = net.map(z)
+
+        torch.testing.assert_close(net.map(z, psi=0.0)[0], net.w_avg.expand(6, 5))
+        torch.testing.assert_close(net.map(z, psi=2.0), 2 * ws - net.w_avg)
+        torch.testing.assert_close(net.map(z, psi=0.5, cutoff=2)[:, 2:], ws[:, 2:])
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda net: net.map(torch.zeros(2, 5)), r"z must be \[N, 6\], got \[2, 5\]"),
+            (lambda net: net.synthesize(torch.zeros(2, 5)), r"ws must be \[N, 6, 5\], got \[2, 5\]"),
+            (lambda net: net.synthesize(torch.zeros(1, 6, 5), "off"), "got 'off'"),
+        ],
+    )
+    def test_wrong_input_is_named(self, call, message):
+        """
+        Wrong shapes and modes are refused with what was given.
+        """
+        with pytest.raises(ValueError, match=message):
+            call(generator())
+
+
+class TestConfig:
+    def test_survives_json(self):
+        """
+        A description comes back from JSON as it was.
+        """
+        described = config(conv_clamp=256.0, fir=(1.0, 1.0), use_noise=False)
+
+        assert described == GeneratorConfig.from_json(described.to_json())
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"image_shape": (3, 20, 16)}, "16 rows, not 20"),
+            ({"image_shape": (3, 16, 6)}, "width 6"),
+            ({"mapping_widths": (9, 4)}, "must end in 5"),
+            ({"fir": (1.0, 2.0, 1.0)}, "even number of taps"),
+            ({"architecture": Architecture.RESNET}, "resnet is not supported"),
+        ],
+    )
+    def test_contradictions_are_refused(self, changes, message):
+        """
+        Numbers that cannot belong together are refused when the description is made.
+        """
+        with pytest.raises(ValueError, match=message):
+            config(**changes)
+
+
+class TestDiscriminator:
+    @pytest.mark.parametrize("size", [8, 16, 32])
+    def test_takes_smaller_images_too(self, size):
+        """
+        One logit per image, for the full size and every smaller one down to 8 pixels.
+        """
+        net = Discriminator(3, (4, 5, 6, 7))
+
+        assert (4,) == net(torch.randn(4, 3, size, size)).shape
+
+    def test_minibatch_stddev(self):
+        """
+        The extra channel is the mean standard deviation over a group: images n, n + N/G, ...
+        """
+        x = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+        appended = append_stddev(x)
+
+        spread = [x[n::2].std(dim=0, correction=0).mean().item() for n in (0, 1)]
+        assert (8, 4, 4, 4) == appended.shape
+        for n in range(8):
+            assert spread[n % 2] == pytest.approx(appended[n, 3, 0, 0].item(), rel=1e-5)

@@ -1,0 +1,247 @@
+import io
+
+import numpy as np
+import pytest
+from conftest import LABEL, mask_of, picture, problem
+from PIL import Image
+
+
+class TestOpening:
+    def test_makes_a_dataset_that_takes_items(self, api):
+        """
+        Without an upload the dataset is open and has no job.
+        """
+        body = {"label": LABEL, "name": "faces", "licence": "CC-BY-4.0"}
+        answer = api.post("/v1/datasets", body)
+
+        assert answer.status_code == 201
+        made = answer.json()
+        assert (
+            made["state"],
+            made["job"],
+            made["name"],
+            made["licence"],
+        ) == ("open", None, "faces", "CC-BY-4.0")
+        assert f"/v1/datasets/{made['id']}" == answer.headers["location"]
+        assert made == api.get(answer.headers["location"]).json()
+
+    def test_from_a_zip_starts_a_job(self, api):
+        """
+        With an upload the dataset is read from it, by a job.
+        """
+        answer = api.post("/v1/datasets", {"label": LABEL, "upload_id": api.upload()})
+
+        assert (answer.status_code, answer.json()["state"]) == (202, "pending")
+        assert (
+            answer.json()["job"]["kind"],
+            answer.json()["job"]["state"],
+        ) == ("ingest", "queued")
+        assert answer.headers["retry-after"].isdecimal()
+
+    def test_needs_the_zip_to_be_there(self, api):
+        """
+        An upload whose bytes have not come is not ready; the remedy says what to do.
+        """
+        upload = api.post("/v1/uploads", {"filename": "a.zip"}).json()["id"]
+        before = api.stored()
+
+        answer = api.post("/v1/datasets", {"label": LABEL, "upload_id": upload})
+
+        body = problem(answer, 409, "not_ready")
+        assert upload in body["detail"]
+        assert "PUT the file" in body["remedy"]
+        assert before == api.stored()
+
+    @pytest.mark.parametrize(
+        ("label", "pointer"),
+        [
+            ({"classes": ["only one"]}, "/label/classes"),
+            ({"classes": ["a", "a"]}, "/label"),
+            ({"kind": "smell", "classes": ["a", "b"]}, "/label/kind"),
+            ({"classes": ["a", "b"], "colour": 1}, "/label/colour"),
+        ],
+    )
+    def test_names_what_is_wrong_with_a_label(self, api, label, pointer):
+        """
+        A label that means nothing is refused with the field that is to blame.
+        """
+        answer = api.post("/v1/datasets", {"label": label})
+
+        body = problem(answer, 422, "invalid_request")
+        assert pointer == body["errors"][0]["pointer"]
+        assert api.stored() == []
+
+
+class TestAddingItems:
+    def test_stores_them_normalised(self, api):
+        """
+        Whatever came, an RGB PNG and an 'L' PNG of class ids are kept.
+        """
+        dataset, photo = api.open_dataset(), io.BytesIO()
+        Image.new("RGB", (6, 4), "red").save(photo, "JPEG")
+
+        answer = api.add_item(dataset, photo.getvalue(), mask_of(1, 4, 6), data={"key": "a"})
+
+        assert answer.status_code == 201
+        assert tuple(answer.json()[name] for name in ("key", "height", "width")) == ("a", 4, 6)
+        files = api.get(f"/v1/datasets/{dataset}/files").json()["data"]
+        assert [file["path"] for file in files] == ["items/a.mask.png", "items/a.png"]
+        image, mask = (
+            Image.open(io.BytesIO(api.get(file["url"]).content)) for file in reversed(files)
+        )
+        assert (image.mode, mask.mode) == ("RGB", "L")
+        assert np.asarray(mask).max() == 1
+
+    def test_are_called_like_their_image(self, api):
+        """
+        Without a key the image's file name is the key.
+        """
+        assert api.add_item(api.open_dataset()).json()["key"] == "one"
+
+    def test_sending_the_same_item_again_is_harmless(self, api):
+        """
+        An item that is there already is answered as such; another under its key is refused.
+        """
+        dataset = api.open_dataset()
+        first, again = api.add_item(dataset), api.add_item(dataset)
+        other = api.add_item(dataset, mask=mask_of(0))
+
+        assert first.json() == again.json()
+        assert again.headers["idempotent-replayed"] == "true"
+        assert "'one'" in problem(other, 409, "item_exists")["detail"]
+
+    @pytest.mark.parametrize(
+        ("files", "words"),
+        [
+            ({"image": b"no image at all"}, ["one.png", "begins with", "PNG, JPEG or WebP"]),
+            ({"image": b""}, ["one.png", "is empty"]),
+            ({"mask": mask_of(1, 4, 8)}, ["one-mask.png", "4 x 8", "8 x 8", "same size"]),
+            ({"mask": mask_of(7)}, ["one-mask.png", "holds 7", "0..1", "add the class"]),
+            ({"mask": picture()}, ["one-mask.png", "mode 'L'"]),
+        ],
+        ids=["no image", "empty image", "mask of another size", "no such class", "colour mask"],
+    )
+    def test_a_bad_picture_is_refused_at_once(self, api, files, words):
+        """
+        The refusal names the file, what was found in it and what to do; nothing is stored.
+        """
+        dataset = api.open_dataset()
+        before = api.stored()
+        parts = {"image": picture(), "mask": mask_of(1)} | files
+        sent = {"image": ("one.png", parts["image"]), "label": ("one-mask.png", parts["mask"])}
+
+        headers = {"Idempotency-Key": "k"}
+        answer = api.post(f"/v1/datasets/{dataset}/items", files=sent, headers=headers)
+
+        detail = problem(answer, 422, "invalid_image")["detail"]
+        assert [word for word in words if word not in detail] == [], detail
+        assert before == api.stored()
+
+    @pytest.mark.parametrize("missing", ["image", "label"])
+    def test_both_files_are_needed(self, api, missing):
+        """
+        A form without one of its files names the one that is missing.
+        """
+        dataset = api.open_dataset()
+        files = {"image": ("a.png", picture()), "label": ("a.png", mask_of(1))}
+        del files[missing]
+
+        body = problem(
+            api.post(f"/v1/datasets/{dataset}/items", files=files), 422, "invalid_request"
+        )
+
+        assert f"/{missing}" == body["errors"][0]["pointer"]
+
+    def test_to_an_unknown_dataset_is_refused(self, api):
+        """
+        The refusal names the dataset.
+        """
+        assert "dst_none" in problem(api.add_item("dst_none"), 404, "not_found")["detail"]
+        assert api.stored() == []
+
+    def test_can_be_taken_back(self, api):
+        """
+        An item is removed with both its files; removing it again is a 404.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset)
+
+        assert api.delete(f"/v1/datasets/{dataset}/items/one").status_code == 204
+
+        again = api.delete(f"/v1/datasets/{dataset}/items/one")
+        assert "'one'" in problem(again, 404, "not_found")["detail"]
+        assert api.get(f"/v1/datasets/{dataset}/files").json()["data"] == []
+
+
+class TestSealing:
+    def test_starts_the_job_that_makes_it_ready(self, api):
+        """
+        A sealed dataset waits for its ingest job, under the id it had.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset)
+
+        answer = api.post(f"/v1/datasets/{dataset}/seal")
+
+        body = answer.json()
+        assert (202, dataset, "pending", "ingest") == (
+            answer.status_code,
+            body["id"],
+            body["state"],
+            body["job"]["kind"],
+        )
+        assert body == api.get(f"/v1/datasets/{dataset}").json()
+
+    def test_an_empty_dataset_is_refused(self, api):
+        """
+        There must be something to seal; the dataset stays open.
+        """
+        dataset = api.open_dataset()
+
+        body = problem(api.post(f"/v1/datasets/{dataset}/seal"), 409, "dataset_empty")
+
+        assert dataset in body["detail"]
+        assert f"POST /v1/datasets/{dataset}/items" in body["remedy"]
+        assert api.get(f"/v1/datasets/{dataset}").json()["state"] == "open"
+
+    def test_closes_it_for_good(self, api):
+        """
+        A sealed dataset takes no items, gives none back, and is not sealed twice.
+        """
+        dataset = api.dataset()
+        before = api.stored()
+
+        for answer in (
+            api.add_item(dataset, data={"key": "two"}),
+            api.delete(f"/v1/datasets/{dataset}/items/one"),
+            api.post(f"/v1/datasets/{dataset}/seal"),
+        ):
+            assert dataset in problem(answer, 409, "dataset_sealed")["detail"]
+        assert before == api.stored()
+
+    def test_may_be_repeated_under_a_key(self, api):
+        """
+        A client that did not hear the answer asks again and gets it.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset)
+        headers = {"Idempotency-Key": "k"}
+        first = api.post(f"/v1/datasets/{dataset}/seal", headers=headers)
+        again = api.post(f"/v1/datasets/{dataset}/seal", headers=headers)
+
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert first.json() == again.json()
+        assert again.headers["idempotent-replayed"] == "true"
+
+    def test_drops_halves_that_a_crash_left(self, api):
+        """
+        Of an item whose client never got an answer, the file that was stored is removed.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset)
+        api.put_file("datasets", dataset, "items/half.png", picture())
+
+        api.post(f"/v1/datasets/{dataset}/seal")
+
+        files = api.get(f"/v1/datasets/{dataset}/files").json()["data"]
+        assert [file["path"] for file in files] == ["items/one.mask.png", "items/one.png"]

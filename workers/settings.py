@@ -1,0 +1,66 @@
+"""What a process of HandsOff is told from outside: environment variables `HANDSOFF_…`."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ConnectionSettings(BaseSettings):
+    """Where Redis and the bucket are; the service and the workers share these.
+
+    Attributes:
+        redis_url: `redis://…`, `rediss://…` or `unix:///absolute/path.sock`.
+        store_url: `file:///absolute/folder` or `s3://bucket/prefix`.
+        s3_endpoint_url: the S3 server as we reach it; none for Amazon's.
+        s3_public_endpoint_url: the same server as clients reach it: only signs URLs.
+        s3_access_key, s3_secret_key: without them boto3 looks where it always looks.
+        s3_checksums: boto3's; many servers reject what `when_supported` sends.
+        log_format: `console` for people, `json` for log collectors.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HANDSOFF_", frozen=True, extra="ignore")
+
+    redis_url: str = Field(repr=False)  # It may hold a password.
+    store_url: str
+    s3_endpoint_url: str | None = None
+    s3_public_endpoint_url: str | None = None
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    s3_checksums: Literal["when_required", "when_supported"] = "when_required"
+    log_format: Literal["console", "json"] = "console"
+
+
+class WorkerSettings(ConnectionSettings):
+    """What a worker or the reaper is told.
+
+    Attributes:
+        lease_seconds: how long a step stays a silent worker's; renewed well before.
+        max_attempts: how often a step is tried when workers die or faults pass.
+        retry_delay_seconds: before a second attempt; four times as long before each further one.
+        job_timeout_seconds: how long one step may run.
+        drain_seconds: after SIGTERM, how long a step may take to reach its next report.
+        stop_seconds: how long a step may take to stop once it is made to; then the process exits.
+        reap_seconds: between two rounds of the reaper.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        threads: of PyTorch on the CPU; 0 means all cores.
+        lpips_trunk: file of the ImageNet weights that LPIPS needs, if there is one.
+        scratch: folder for the files of running steps; those of dead workers are removed.
+    """
+
+    lease_seconds: Seconds = 20
+    max_attempts: int = Field(default=3, ge=1)
+    retry_delay_seconds: float = Field(default=2, ge=0)
+    job_timeout_seconds: Seconds = 24 * 3600
+    drain_seconds: Seconds = 5
+    stop_seconds: Seconds = 5
+    reap_seconds: Seconds = 2
+    device: str = "auto"
+    threads: int = Field(default=0, ge=0)
+    lpips_trunk: Path | None = None
+    scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir(), "handsoff-scratch"))

@@ -1,0 +1,186 @@
+"""Makes a generation ready: adds up its shards and writes what describes them, manifest last.
+
+Everything it writes follows from the plan, the fragments and the label generator's card, so that
+running it again writes the same bytes.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from models.data.card import generation_card
+from models.data.images import decode_image, decode_mask, encode_png
+from models.data.manifest import FileEntry, GenerationManifest, ShardFragment
+from models.data.pictures import labelled_overview
+from models.data.shards import END, read_shard
+from models.data.summary import GenerationTally
+from models.data.table import write_table
+from models.labels import SegmentationSpec
+from workers import keys
+from workers.errors import ObjectNotFound, TaskFailed
+from workers.params import GenerationParams
+from workers.tasks.context import TaskContext
+
+_PREVIEWED = 16
+
+# What is published beside the shards, and as what.
+_FILES = (
+    ("README.md", "text/markdown; charset=utf-8"),
+    ("metadata.parquet", "application/vnd.apache.parquet"),
+    ("previews/overview.png", "image/png"),
+)
+
+
+class _Plan(BaseModel):
+    """What is needed of plan.json here; the manifest carries all of it."""
+
+    count: int
+    shard_size: int
+    psi: float
+    seed: int
+    versions: dict[str, str] = {}
+
+    @property
+    def shards(self) -> int:
+        """How many shards there must be."""
+        return -(-self.count // self.shard_size)
+
+
+class _Card(BaseModel):
+    """What is needed of a label generator's card.json."""
+
+    label: SegmentationSpec
+    ensemble: dict[str, str]
+    licence: str = ""
+    lineage: dict[str, Any] = {}
+
+
+def run(context: TaskContext) -> None:
+    """Write the generation's table, overview, card and manifest.
+
+    Raises:
+        TaskFailed: `incomplete_generation`: a shard is missing, or is not what its maker wrote.
+    """
+    final = keys.FINAL["generations"]
+    if context.store.size(context.key(final)) is not None:
+        return
+    params = context.params(GenerationParams)
+    plan, card = _document(context, "plan.json"), _label_card(context, params)
+    tally = _write_table(context, _Plan.model_validate(plan), card.label)
+    size = _write_overview(context, card.label, params)
+    manifest = _manifest(context, params, plan, card, tally)
+    readme = generation_card(manifest, params.image_format, size)
+    (context.scratch / "README.md").write_text(readme, "utf-8", newline="\n")
+    files = tuple(_publish(context, path, kind) for path, kind in _FILES)
+    whole = manifest.model_copy(update={"files": files})
+    context.put_json(final, whole.model_dump(mode="json"))
+
+
+def _document(context: TaskContext, path: str) -> dict[str, Any]:
+    """A JSON document of the generation."""
+    try:
+        document: dict[str, Any] = json.loads(context.store.get(context.key(path)))
+    except ObjectNotFound as error:
+        raise _incomplete(f"{path} is not there") from error
+    return document
+
+
+def _label_card(context: TaskContext, params: GenerationParams) -> _Card:
+    (label_generator,) = params.label_generator_ids
+    collection = "label-generators"
+    key = context.parent_key(collection, label_generator, keys.FINAL[collection])
+    return _Card.model_validate_json(context.store.get(key))
+
+
+def _write_table(context: TaskContext, plan: _Plan, label: SegmentationSpec) -> GenerationTally:
+    """Write the table of all samples to the scratch folder; what they add up to."""
+    tally = GenerationTally(label.classes)
+    fragments = tally.watching(_fragments(context, plan.shards))
+    write_table(context.scratch / "metadata.parquet", fragments, label.classes)
+    if tally.samples != plan.count:
+        raise _incomplete(f"its shards hold {tally.samples} samples; {plan.count} were planned")
+    return tally
+
+
+def _fragments(context: TaskContext, shards: int) -> Iterator[ShardFragment]:
+    """What is known of each shard, once the shard itself was found to be there."""
+    for index in range(shards):
+        context.report("adding up", index, shards, "shards")
+        fragment = _fragment(context, index)
+        size = context.store.size(context.key(fragment.path))
+        if size != fragment.bytes:
+            found = "is not there" if size is None else f"has {size:,} bytes"
+            raise _incomplete(f"{fragment.path} {found}; {fragment.bytes:,} were written")
+        yield fragment
+
+
+def _fragment(context: TaskContext, index: int) -> ShardFragment:
+    return ShardFragment.model_validate(_document(context, keys.fragment(index)))
+
+
+def _write_overview(
+    context: TaskContext, label: SegmentationSpec, params: GenerationParams
+) -> tuple[int, int]:
+    """Write a picture of the first samples to the scratch folder; (H, W) of a sample."""
+    fragment = _fragment(context, 0)
+    first, last = fragment.rows[0], fragment.rows[:_PREVIEWED][-1]
+    size = (first.height, first.width)
+    key = context.key(fragment.path)
+    data = b"".join(context.store.stream(key, first.offset, last.offset + last.bytes)) + END
+    pairs = [
+        (
+            decode_image(sample.members[params.image_format], sample.key),
+            decode_mask(sample.members["mask.png"], sample.key, label, size),
+        )
+        for sample in read_shard(io.BytesIO(data))
+    ]
+    target = context.scratch / "previews" / "overview.png"
+    target.parent.mkdir()
+    target.write_bytes(encode_png(labelled_overview(pairs, label)))
+    return size
+
+
+def _manifest(
+    context: TaskContext,
+    params: GenerationParams,
+    plan: dict[str, Any],
+    card: _Card,
+    tally: GenerationTally,
+) -> GenerationManifest:
+    """The manifest, but for the files beside the shards."""
+    (label_generator,) = params.label_generator_ids
+    needed = _Plan.model_validate(plan)
+    return GenerationManifest(
+        samples=tally.samples,
+        candidates=tally.candidates,
+        dropped_share=tally.dropped_share,
+        shards=tuple(tally.shards),
+        files=(),
+        label=card.label,
+        psi=needed.psi,
+        seed=needed.seed,
+        name=context.resource.name,
+        licence=context.resource.licence or card.licence,
+        lineage={"label_generators": {label_generator: {**card.lineage, **card.ensemble}}},
+        statistics=tally.statistics(),
+        versions=needed.versions,
+        plan=plan,
+    )
+
+
+def _publish(context: TaskContext, path: str, content_type: str) -> FileEntry:
+    """Put a file of the scratch folder into the generation."""
+    source = context.scratch / path
+    with source.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    context.store.put_file(context.key(path), source, content_type)
+    return FileEntry(path=path, bytes=source.stat().st_size, sha256=digest)
+
+
+def _incomplete(problem: str) -> TaskFailed:
+    message = f"the generation is incomplete: {problem}; start a new one"
+    return TaskFailed("incomplete_generation", message)

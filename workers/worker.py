@@ -1,0 +1,178 @@
+"""A worker: one process, one queue, one step at a time, its networks kept warm between steps.
+
+    python -m workers.worker --queue cpu | compute [--burst]
+
+It exits with 0 when it was told to end, 70 when a step could not be stopped, 71 when its device
+can no longer be used, 2 when its settings are wrong. Whoever started it starts it again.
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import ValidationError
+from redis import Redis
+from rq.exceptions import StopRequested
+from rq.worker import SimpleWorker
+
+from workers.flows import QueueName
+from workers.logs import configure_logs
+from workers.monitor import Limits
+from workers.parts import open_parts
+from workers.queue import StepJob, rq_queue
+from workers.scratch import remove_left_over
+from workers.settings import WorkerSettings
+from workers.step import StepRunner
+from workers.stop import StopSwitch
+from workers.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from workers.runtime import Runtime
+
+EXIT_SETTINGS = 2
+
+_WAIT_SECONDS = 1
+_log = structlog.get_logger(__name__)
+
+
+class StepWorker(SimpleWorker):  # type: ignore[misc] # RQ has no types.
+    """RQ's in-process worker, without what it does about time, signals, retries and commands."""
+
+    max_connection_wait_time = 5.0
+
+    def __init__(
+        self, name: str, queue: QueueName, transport: Redis, runner: StepRunner, switch: StopSwitch
+    ) -> None:
+        super().__init__(
+            [rq_queue(transport, queue)],
+            name=name,
+            connection=transport,
+            serializer="json",
+            job_class=StepJob,
+            worker_ttl=30,
+            log_job_description=False,
+        )
+        self._runner = runner
+        self._switch = switch
+        self._is_busy = False
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        """Run the step that an entry names."""
+        job.run = lambda *_: self._runner.run(job.step)
+        self._is_busy = True
+        try:
+            super().execute_job(job, queue)
+        finally:
+            self._is_busy = False
+        if self._runner.exit_status:
+            self._stop_requested = True
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> Any:
+        """Wait for an entry, but look up every second whether we shall end.
+
+        RQ would be torn out of its wait by an exception, perhaps just after it took an entry.
+        """
+        if timeout is None:
+            return super().dequeue_job_and_maintain_ttl(None, max_idle_time)
+        while not self._stop_requested:
+            found = super().dequeue_job_and_maintain_ttl(_WAIT_SECONDS, _WAIT_SECONDS)
+            if found is not None:
+                return found
+        raise StopRequested
+
+    def get_heartbeat_ttl(self, *_: Any, **__: Any) -> int:
+        """Long: our own leases tell who is alive."""
+        return 7 * 24 * 3600
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Never: the reaper does that."""
+        return False
+
+    def subscribe(self) -> None:
+        """RQ's commands are not listened to."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to end."""
+
+    def _install_signal_handlers(self) -> None:
+        self._switch.install()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._end_soon())
+
+    def _end_soon(self) -> None:
+        """The first signal lets the step reach its next report, the second stops it at once."""
+        if self._switch.is_draining and not self._is_busy:
+            raise SystemExit(0)
+        self._switch.is_hurried = self._switch.is_draining
+        self._switch.is_draining = self._stop_requested = True
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    tasks: Mapping[str, str] = TASKS,
+    make_runtime: "Callable[[WorkerSettings], Runtime | None] | None" = None,
+) -> int:
+    """Work until told to end; the process's exit status.
+
+    Args:
+        argv: the arguments; the process's own by default.
+        tasks: `module:function` by task.
+        make_runtime: makes what compute tasks run on.
+    """
+    arguments = _arguments(argv)
+    try:
+        settings = WorkerSettings()
+        configure_logs(settings.log_format)
+        parts = open_parts(settings)
+    except (ValidationError, ValueError) as error:
+        sys.stderr.write(f"wrong settings: {error}\n")
+        return EXIT_SETTINGS
+    remove_left_over(settings.scratch)
+    is_compute = arguments.queue is QueueName.COMPUTE
+    runtime = (make_runtime or _runtime)(settings) if is_compute else None
+    # Never used again, not even after a restart on the same host with the same process id.
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    switch, limits = StopSwitch(), _limits(settings)
+    runner = StepRunner(
+        name, parts.orchestrator, parts.store, switch, limits, settings.scratch, runtime, tasks
+    )
+    _log.info("worker begins", worker=name, queue=arguments.queue)
+    StepWorker(name, arguments.queue, parts.transport, runner, switch).work(burst=arguments.burst)
+    _log.info("worker ends", worker=name, exit_status=runner.exit_status)
+    parts.close()
+    return runner.exit_status
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="workers.worker", description="Runs steps of jobs.")
+    parser.add_argument("--queue", type=QueueName, choices=list(QueueName), required=True)
+    parser.add_argument("--burst", action="store_true", help="end when the queue is empty")
+    return parser.parse_args(argv)
+
+
+def _limits(settings: WorkerSettings) -> Limits:
+    return Limits(
+        settings.lease_seconds,
+        settings.job_timeout_seconds,
+        settings.drain_seconds,
+        settings.stop_seconds,
+    )
+
+
+def _runtime(settings: WorkerSettings) -> "Runtime":
+    from workers.runtime import Runtime  # Imports torch.
+
+    return Runtime(settings.device, settings.threads, settings.lpips_trunk)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
