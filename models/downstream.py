@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.augmentation import Strength, augmented
 from models.configs import Recipe
+from models.errors import TrainingImpossible
 from models.heads.segmentation import nearest
 from models.labels import SegmentationSpec
 from models.metrics.segmentation import confusion_matrix, mean_iou
@@ -67,12 +68,28 @@ def judge(
     `recipe.longest_side`); what is predicted is judged at each test mask's own size.
     """
     began = time.perf_counter()
+    _check(train, spec, recipe)
     size = _working_size(train.images[0].shape, recipe.longest_side)
     network, best_step, validation_miou = _trained(
-        _Stack.of(train, size, device), _Exam(validation, size, spec, device), spec, recipe, report
+        _Stack.of(train, size, spec, device),
+        _Exam(validation, size, spec, device),
+        spec,
+        recipe,
+        report,
     )
     confusion = _Exam(test, size, spec, device).confusion(network)
     return Judgement(confusion, validation_miou, best_step, time.perf_counter() - began)
+
+
+def _check(train: LabelledImages, spec: SegmentationSpec, recipe: Recipe) -> None:
+    """Refuse what cannot be trained."""
+    if not train.images:
+        raise TrainingImpossible("there are no images to train on")
+    for pair in recipe.flip_pairs:
+        if max(pair) >= len(spec.classes) or min(pair) < 0:
+            raise TrainingImpossible(
+                f"flip_pairs has {list(pair)}; class ids are 0 to {len(spec.classes) - 1}"
+            )
 
 
 def _trained(
@@ -119,10 +136,18 @@ class _Stack:
     masks: Tensor
 
     @classmethod
-    def of(cls, data: LabelledImages, size: tuple[int, int], device: torch.device) -> "_Stack":
-        """All of `data`, resized."""
+    def of(
+        cls,
+        data: LabelledImages,
+        size: tuple[int, int],
+        spec: SegmentationSpec,
+        device: torch.device,
+    ) -> "_Stack":
+        """All of `data`, resized; pixels to be ignored become `_IGNORED`."""
         images = np.stack([_resized(image, size) for image in data.images])
         masks = np.stack([nearest(mask, size) for mask in data.masks])
+        if spec.ignore_index is not None:
+            masks[masks == spec.ignore_index] = _IGNORED
         return cls(
             torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device),
             torch.from_numpy(masks).to(device),

@@ -4,6 +4,7 @@ HandsOffError
   ├── CheckpointError        a file is not the network it should be; the message says what differs
   │     └── UnsafeCheckpoint     reading it would need code from the file to run, so it is not read
   ├── BackboneUnavailable    a pretrained network is needed and not at hand; says how to get it
+  ├── InvalidLatents         a file of latents does not fit the dataset or the generator
   ├── TrainingImpossible     there is too little to learn from
   ├── UncertaintyRuleTooStrict  so few candidates pass that a shard cannot be filled
   ├── InvalidImage           a picture or a mask cannot be used; names the file and the remedy
@@ -27,6 +28,10 @@ class UnsafeCheckpoint(CheckpointError):
 
 class BackboneUnavailable(HandsOffError):
     """A pretrained network is needed and cannot be had; the message says what to do."""
+
+
+class InvalidLatents(HandsOffError):
+    """A file of latents does not fit the dataset or the generator."""
 
 
 class TrainingImpossible(HandsOffError):
@@ -63,6 +68,8 @@ class InvalidDataset(HandsOffError):
         count = f"{len(problems)}{'' if complete else ' or more'}"
         (name, problem), *others = problems
         first = f"{name}: {problem}"
-        super().__init__(f"{count} problems in the dataset; the first: {first}" if others else first)
+        super().__init__(
+            f"{count} problems in the dataset; the first: {first}" if others else first
+        )
         self.problems = tuple(problems)
         self.complete = complete

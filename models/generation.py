@@ -111,11 +111,17 @@ class Calibration:
     images_per_second: float
     bytes_per_sample: float
 
-    def threshold(self, drop: float) -> float | None:
-        """The score above which the share `drop` in [0, 1) of all images lies; None for 0."""
-        if drop == 0:
-            return None
-        return float(np.interp(100 * (1 - drop), np.arange(101), self.quantiles))
+
+def threshold(quantiles: Sequence[float], drop: float) -> float | None:
+    """The score above which the share `drop` in [0, 1) of all images lies; None for 0.
+
+    Args:
+        quantiles: of the scores, at equal steps from share 0 to share 1.
+        drop: the share that is too uncertain.
+    """
+    if drop == 0:
+        return None
+    return float(np.interp(1 - drop, np.linspace(0, 1, len(quantiles)), quantiles))
 
 
 def batch_size(device: torch.device, image_size: Sequence[int]) -> int:

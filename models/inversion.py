@@ -10,23 +10,29 @@ generator's constants. Losses are per image, so optimising images together or al
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from models.configs import InversionConfig
+from models.errors import InvalidImage
 from models.latents import mapped
 from models.perceptual import Distance, pairwise
-from models.progress import Report
+from models.progress import Report, silent
 from models.seeding import philox
 from models.stylegan2.networks import Generator
 
 LARGEST = 512
 """Losses are computed at this many rows at most, as the authors do."""
+
+RATIO_TOLERANCE = 0.02
+"""How much a picture's height : width may differ from the generator's; it is then stretched."""
 
 _PIXELS_AT_ONCE = 2**18
 """Pictures optimised together hold about this many pixels: 64 of 64 x 64, one of 512 x 512."""
@@ -52,6 +58,11 @@ class Inversion:
     distance: Tensor
     mse: Tensor
     seconds: float
+
+    @property
+    def psnr(self) -> Tensor:
+        """float32 [N], dB: -10 log10 of the mean square error."""
+        return -10 * self.mse.clamp(min=1e-12).log10()
 
 
 def invert(
@@ -87,8 +98,63 @@ def invert(
         zip(chunks, targets, torch.split(starts, chunk), strict=True)
     ):
         problem = _Problem(generator, part, target, start, distance, config)
-        found.append(_optimise(problem, config, report, index, len(chunks)))
+        before, total = index * config.steps, len(chunks) * config.steps
+        tell = partial(_tell, report, before, total)
+        found.append(_optimise(problem, tell))
     return _joined(found, began)
+
+
+def _tell(report: Report, before: int, total: int, step: int) -> None:
+    report("optimising", before + step, total, "steps")
+
+
+def measured(
+    generator: Generator, images: Tensor, latents: Tensor, distance: Distance
+) -> Inversion:
+    """Latents that were found elsewhere, and how good they are; arguments as in `invert`."""
+    began = time.perf_counter()
+    device = generator.w_avg.device
+    found = []
+    for part, ws in zip(torch.split(images, 1), torch.split(latents, 1), strict=True):
+        target = distance.targets(_at_loss_size(part.to(device)))
+        problem = _Problem(
+            generator, part.to(device), target, ws.to(device), distance, InversionConfig(steps=0)
+        )
+        found.append(_optimise(problem, partial(_tell, silent, 0, 0)))
+    return _joined(found, began)
+
+
+def prepared(images: Sequence[np.ndarray], names: Sequence[str], size: tuple[int, int]) -> Tensor:
+    """Pictures as the targets of an inversion.
+
+    Args:
+        images: uint8 [h, w, 3], of any size but of the generator's shape.
+        names: what errors call them.
+        size: (H, W) of the generator's images.
+
+    Returns:
+        float32 [N, 3, H, W] in [-1, 1].
+
+    Raises:
+        InvalidImage: a picture's sides have another ratio than the generator's.
+    """
+    return torch.stack(
+        [_prepared(image, name, size) for image, name in zip(images, names, strict=True)]
+    )
+
+
+def _prepared(image: np.ndarray, name: str, size: tuple[int, int]) -> Tensor:
+    height, width = image.shape[:2]
+    if abs(height * size[1] / (width * size[0]) - 1) > RATIO_TOLERANCE:
+        raise InvalidImage(
+            name,
+            f"has {height} x {width} pixels (height x width), but the generator draws "
+            f"{size[0]} x {size[1]}; crop or pad it to that shape, framed like its images",
+        )
+    picture = Image.fromarray(image)
+    if (height, width) != size:
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def best_starts(
@@ -174,10 +240,9 @@ class _Problem:
         return self.config.distance_weight * terms.distance + self.config.mse_weight * terms.mse
 
 
-def _optimise(
-    problem: _Problem, config: InversionConfig, report: Report, chunk: int, chunks: int
-) -> Inversion:
+def _optimise(problem: _Problem, tell: Callable[[int], None]) -> Inversion:
     """Adam on one chunk; every N-long result stays on the device until the end."""
+    config = problem.config
     ws = problem.start.clone().requires_grad_(True)
     adam = torch.optim.Adam([ws])
     best, lowest = problem.start, problem.start.new_full((len(ws),), math.inf)
@@ -191,12 +256,12 @@ def _optimise(
         adam.param_groups[0]["lr"] = learning_rate(step, config.steps, config.learning_rate)
         (ws.grad,) = torch.autograd.grad(loss, ws)
         adam.step()
-        report("optimising", chunk * config.steps + step, chunks * config.steps, "steps")
-    return _measured(problem, best, lowest, ws.detach())
+        tell(step)
+    return _result(problem, best, lowest, ws.detach())
 
 
 @torch.no_grad()
-def _measured(problem: _Problem, best: Tensor, lowest: Tensor, last: Tensor) -> Inversion:
+def _result(problem: _Problem, best: Tensor, lowest: Tensor, last: Tensor) -> Inversion:
     """The result: the last iterate, or the best one where that is better and wanted."""
     terms = problem.terms(last)
     if problem.config.mode == "default":

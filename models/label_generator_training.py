@@ -6,7 +6,7 @@ of its pixels and no more.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,24 @@ from torch import Tensor
 
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
-from models.heads.base import UNLABELLED, Head
+from models.heads import head_of
+from models.heads.base import UNLABELLED, Head, Vote
+from models.heads.segmentation import nearest, without_specks
 from models.hypercolumns import FeatureTable, at_pixels
-from models.label_generator import Layers
+from models.label_generator import LabelGenerator, Layers, label_size
+from models.labels import LabelSpec
 from models.pixel_mlps import PixelMLPs
 from models.progress import Report
 from models.seeding import philox
+from models.stylegan2.networks import Generator
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 8192
 """Labelled pixels kept back to choose the best weights by, in default mode."""
 CHECKS = 20
 """How often the held-out pixels are looked at."""
 
+SPECK = 30
+"""Paper mode: a class with fewer pixels than this in a mask of 512 x 512 becomes background."""
 PAPER_EPOCHS = 100
 PAPER_EPOCHS_BEFORE_STOPPING = 4
 PAPER_PATIENCE = 50
@@ -58,6 +64,59 @@ class Pixels:
         """Hypercolumns float32 [*shape, C] and targets of the pixels `chosen` int64 [*shape]."""
         values = at_pixels(self.table, chosen.reshape(-1))
         return values.view(*chosen.shape, -1), self.targets[chosen]
+
+
+def train_label_generator(
+    generator: Generator,
+    latents: Tensor,
+    masks: Sequence[np.ndarray],
+    spec: LabelSpec,
+    generator_sha256: str,
+    config: LabelGeneratorConfig,
+    report: Report,
+) -> tuple[LabelGenerator, dict[str, Any]]:
+    """A label generator from latents and the labels of the images they stand for.
+
+    Args:
+        generator: on the device to compute on.
+        latents: float32 [N, num_ws, w_dim].
+        masks: N label images uint8 [h, w], of any size.
+        spec: what the labels mean.
+        generator_sha256: of the generator's file; kept with the result.
+        config: how.
+        report: told phases `synthesising` (images) and `training` (steps).
+
+    Returns:
+        the label generator, and a record of its training.
+
+    Raises:
+        TrainingImpossible: there are too few labelled pixels.
+    """
+    size = label_size(generator.image_shape[1:])
+    head = head_of(spec)
+    if config.mode == "paper":
+        smallest = SPECK * size[0] * size[1] / 512**2
+        masks = [without_specks(nearest(m, size), smallest, spec.ignore_index) for m in masks]
+    table, shapes = _cached_features(generator, latents, size, report)
+    targets = torch.cat([head.targets(mask, size) for mask in masks])
+    pixels = Pixels(table, targets.to(generator.w_avg.device))
+    trained = train_ensemble(pixels, head, config, report)
+    vote = Vote.HARD if config.mode == "paper" else Vote.SOFT
+    made = LabelGenerator(trained.layers, spec, size, vote, shapes, generator_sha256)
+    return made, trained.record
+
+
+def _cached_features(
+    generator: Generator, latents: Tensor, size: tuple[int, int], report: Report
+) -> tuple[FeatureTable, tuple[tuple[int, int, int], ...]]:
+    """Feature maps of all images in half precision, and the shapes they came in."""
+    parts = []
+    for done, ws in enumerate(torch.split(latents, 1), start=1):
+        with torch.no_grad():
+            _, features = generator.synthesize_with_features(ws.to(generator.w_avg.device))
+        parts.append(FeatureTable.build(features, size, torch.float16))
+        report("synthesising", done, len(latents), "images")
+    return FeatureTable.join(parts), tuple((f.shape[1], f.shape[2], f.shape[3]) for f in features)
 
 
 def train_ensemble(

@@ -75,14 +75,14 @@ class FeatureDistance:
 
     def targets(self, images: Tensor) -> Tensor:
         """Embeddings float32 [N, D] of images [N, 3, H, W] in [-1, 1]."""
-        maps = self._trunk(images)
+        maps: Sequence[Tensor] = self._trunk(images)
         roots = self._roots or [m.new_ones(m.shape[1]) for m in maps]
         parts = [_normalised(m, root) for m, root in zip(maps, roots, strict=True)]
         return torch.cat([part.flatten(1) for part in parts], dim=1)
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """Distances float32 [N] between images and the pictures embedded in `targets` [N, D]."""
-        distances: Tensor = (self.targets(images) - targets).square().sum(1)
+        distances: Tensor = (self.targets(images) - targets).square().sum(dim=1)
         return distances
 
 

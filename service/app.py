@@ -75,6 +75,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
         openapi_tags=_TAGS,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # A body that is sent to be redirected is sent twice.
     )
     app.state.services = services
     add_problem_handlers(app)

@@ -83,7 +83,7 @@ class Downloads:
         if url := self._store.download_url(_place(view, path), self._url_seconds, name):
             # Signed for a while only, and for whoever holds it.
             return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
-        digest = digests(view.final or {}).get(path)
+        digest = digests(view.resource.collection, view.final).get(path)
         etag = f'"{digest}"' if digest else None
         way = "inline" if inline else "attachment"
         headers = {

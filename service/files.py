@@ -14,19 +14,26 @@ _TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "md": "text/markdown; charset=utf-8",
 }
+_SUBJECT = {"generators": "generator.safetensors"}
 # What the service and the workers keep for themselves.
 _INTERNAL = re.compile(r"resource\.json|shards/.*|.*\.tmp")
 _ATTEMPT = re.compile(r"attempts/\d+/")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
 
-def digests(final: Mapping[str, Any]) -> dict[str, str]:
+def digests(collection: str, final: Mapping[str, Any] | None) -> dict[str, str]:
     """The SHA-256 of each file that a card, report or manifest tells of, by path.
 
     Two forms are understood wherever they stand but in a lineage, which tells of other resources:
-    `{"path": p, "sha256": d}`, and `{"image": p, "sha256": {"image": d}}`.
+    `{"path": p, "sha256": d}`, and `{"image": p, "sha256": {"image": d}}`. Besides, the card of a
+    collection in `_SUBJECT` has the digest of the one file that it is about at its top.
     """
-    return dict(_told(final))
+    if final is None:
+        return {}
+    told = dict(_told(final))
+    if collection in _SUBJECT and "sha256" in final:
+        told[_SUBJECT[collection]] = final["sha256"]
+    return told
 
 
 def is_shown(path: str, final: Mapping[str, Any] | None) -> bool:

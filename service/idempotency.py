@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from service.errors import FieldError, KeyReused
+from service.errors import FieldError, KeyReused, Unprocessable
 from workers import ids, keys
 from workers.errors import ObjectNotFound
 from workers.storage.base import ObjectStore
@@ -46,8 +46,18 @@ def fingerprint(path: str, body: Mapping[str, Any]) -> str:
     """What tells requests apart: the SHA-256 of where they went and what they meant.
 
     The body is the parsed one: spaces, the order of fields and spelt-out defaults do not matter.
+
+    Raises:
+        Unprocessable: a text in it cannot be written down.
     """
-    return hashlib.sha256(canonical_json({"path": path, "body": dict(body)})).hexdigest()
+    try:
+        document = canonical_json({"path": path, "body": dict(body)})
+    except UnicodeEncodeError as error:
+        raise Unprocessable(
+            f"the body holds {error.object[error.start : error.end]!r}, which is no character",
+            "send text as UTF-8; of a surrogate pair both halves are needed",
+        ) from error
+    return hashlib.sha256(document).hexdigest()
 
 
 class Idempotency:

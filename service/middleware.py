@@ -19,7 +19,8 @@ from service.problems import REQUEST_ID, problem_response
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNROUTED = "(none)"
-_SECURITY = {
+_HEADERS = {
+    "Cache-Control": "no-cache",  # Whatever is kept must be asked about.
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -130,7 +131,7 @@ def _request_id(scope: Scope) -> str:
 def _add_headers(message: Message, path: str, request_id: str) -> None:
     headers = MutableHeaders(scope=message)
     headers["X-Request-ID"] = request_id
-    for name, value in _SECURITY.items():
+    for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     if path not in _DOCUMENTATION:
         headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
@@ -92,7 +93,7 @@ def problem_response(scope: Scope, error: Exception) -> Response:
     }
     if remedy := getattr(error, "remedy", None) or answer.remedy:
         problem["remedy"] = remedy
-    content = json.dumps(problem, ensure_ascii=False).encode()
+    content = json.dumps(problem, ensure_ascii=False).encode("utf-8", "replace")
     return Response(content, status, headers, media_type=MEDIA_TYPE)
 
 
@@ -100,6 +101,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Answer every error that a route may raise with a problem body."""
 
     async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The framework names the methods of the first route that has this path, not of all.
+            headers = {"Allow": ", ".join(sorted(_methods(app, request.url.path)))}
+            error = HTTPException(error.status_code, error.detail, headers)
         return problem_response(request.scope, error)
 
     for kind in (
@@ -126,6 +131,12 @@ def problem_schemas() -> dict[str, Any]:
     """The schemas that those declarations refer to, by name."""
     schema = Problem.model_json_schema(ref_template=_SCHEMAS)
     return {**schema.pop("$defs"), Problem.__name__: schema}
+
+
+def _methods(app: FastAPI, path: str) -> set[str]:
+    """The methods of all routes that have a path."""
+    contexts = iter_route_contexts(app.routes)
+    return {m for c in contexts if c.path_regex.fullmatch(path) for m in c.methods or ()}
 
 
 def _field(error: FieldError) -> dict[str, str]:

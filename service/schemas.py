@@ -7,14 +7,13 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from models.configs import InversionConfig, LabelGeneratorConfig
 from workers.jobs import JobRecord
 from workers.params import (
     DatasetParams,
     EvaluationParams,
     GenerationParams,
-    InversionConfig,
     InversionParams,
-    LabelGeneratorConfig,
     Params,
     RegisterParams,
 )
@@ -255,11 +254,23 @@ class EstimateBody(BaseModel):
 
 
 class Page(BaseModel, Generic[T]):
-    """A page of a list, newest first."""
+    """A page of a list."""
 
     data: list[T]
     has_more: bool
     next_cursor: str | None = Field(description="pass as `after` for the next page")
+
+
+class ResourcePage(Page[ResourceBody]):
+    """A page of resources, without their results."""
+
+
+class JobPage(Page[JobBody]):
+    """A page of jobs."""
+
+
+class FilePage(Page[FileBody]):
+    """A page of files, by path."""
 
 
 class Health(BaseModel):

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 OLDEST = (6, 2)  # Has BLMOVE, without which a worker that dies at the wrong moment loses a step.
 _LONGEST_SOCKET_PATH = 100  # The kernel's limit is 107 bytes.
@@ -80,7 +82,8 @@ class EmbeddedRedis:
         """Whether it answers (not while it is still reading its file)."""
         if not self.socket.exists():
             return False
-        with Redis(unix_socket_path=str(self.socket), socket_timeout=1) as client:
+        once = Retry(NoBackoff(), 0)
+        with Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=once) as client:
             try:
                 return bool(client.ping())
             except RedisError:

@@ -6,28 +6,22 @@ in Redis. What Redis has forgotten is recalled from the bucket when it is asked 
 """
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
 from redis import Redis
-from redis.client import PubSub
 
-from workers import redis_names as names
 from workers.clock import Clock, utc_now
 from workers.documents import JobDocuments
 from workers.errors import IllegalTransition, NotFound
 from workers.job_records import JobRecords, Swap
 from workers.jobs import JobError, JobKind, JobRecord, JobState
-from workers.redis_client import unavailable
 from workers.storage.base import ObjectStore
 
 _ID = re.compile(r"[a-z]+_[0-9a-z]{1,64}")
 # A forgotten job begins again with versions and attempts that nobody has seen.
 _VERSIONS_PER_LIFE = 1_000_000
 _ATTEMPTS_PER_LIFE = 1_000
-_LOOK_AGAIN_SECONDS = 5.0
 
 
 class JobStore:
@@ -151,52 +145,6 @@ class JobStore:
         revived = record.model_copy(update={"version": version})
         self.records.enter(revived, life * _ATTEMPTS_PER_LIFE)
         return self.records.read(tenant, job_id) or revived
-
-    def wait_for_change(
-        self, tenant: str, job_id: str, version: int, timeout_seconds: float
-    ) -> JobRecord:
-        """The job as soon as its version is not `version`, or it has ended, or time is up."""
-        record = self.get(tenant, job_id)
-        if record.version != version or record.state.is_terminal or timeout_seconds <= 0:
-            return record
-        with self._subscribed(tenant, job_id) as changes:
-            return self._next(changes, tenant, job_id, version, timeout_seconds)
-
-    def events(
-        self, tenant: str, job_id: str, version: int = 0, idle_seconds: float = 15.0
-    ) -> Iterator[JobRecord | None]:
-        """The job now (unless it has `version`) and after each change, until it has ended.
-
-        Quick changes may be told as one. None is given whenever nothing happened for
-        `idle_seconds`, so that a connection can be kept alive.
-        """
-        with self._subscribed(tenant, job_id) as changes:
-            while True:
-                record = self._next(changes, tenant, job_id, version, idle_seconds)
-                yield record if record.version != version else None
-                if record.state.is_terminal:
-                    return
-                version = record.version
-
-    def _next(
-        self, changes: PubSub, tenant: str, job_id: str, version: int, seconds: float
-    ) -> JobRecord:
-        deadline = time.monotonic() + seconds
-        while True:
-            # Read after subscribing, and now and then anyway: a message can be lost.
-            record = self.get(tenant, job_id)
-            left = deadline - time.monotonic()
-            if record.version != version or record.state.is_terminal or left <= 0:
-                return record
-            with unavailable():
-                changes.get_message(timeout=min(left, _LOOK_AGAIN_SECONDS))
-
-    @contextmanager
-    def _subscribed(self, tenant: str, job_id: str) -> Iterator[PubSub]:
-        with PubSub(self.redis.connection_pool, ignore_subscribe_messages=True) as changes:
-            with unavailable():
-                changes.subscribe(names.changes(tenant, job_id))
-            yield changes
 
     def _put_end(self, ended: JobRecord) -> JobRecord:
         """Put into Redis how a job ended, over whatever stands there."""

@@ -6,7 +6,8 @@ nor read. This and the compute tasks are the only places of this layer that know
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,9 +54,14 @@ class Runtime:
         """Threads of PyTorch that this worker computes with when nothing else is planned."""
         return self._default_threads
 
-    def set_threads(self, threads: int | None = None) -> None:
-        """Compute with so many threads from here on; None for this worker's own number."""
-        torch.set_num_threads(threads or self._default_threads)
+    @contextmanager
+    def computing_with(self, threads: int) -> Iterator[None]:
+        """Compute with so many threads, as a plan wants it, and as before afterwards."""
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(self._default_threads)
 
     def generator(self, sha256: str, fetch: Fetch, scratch: Path) -> Generator:
         """The generator whose neutral file has this digest, on the device."""

@@ -12,7 +12,7 @@ from workers import keys
 from workers.errors import LeaseLost, WorkersError
 from workers.flows import FLOWS
 from workers.jobs import JobRecord
-from workers.leases import Claim
+from workers.leases import Claim, Renewal
 from workers.monitor import Limits, Monitor
 from workers.orchestrator import Orchestrator
 from workers.outcomes import (
@@ -138,7 +138,12 @@ class StepRunner:
             report=reporter,
             scratch=scratch,
             _runtime=self._runtime,
+            fence=lambda: self._hold(step),
         )
+
+    def _hold(self, step: StepRef) -> None:
+        if self._orchestrator.leases.renew(step) is Renewal.LOST:
+            raise LeaseLost(f"step {step.name} has been given to another worker")
 
     def _conclude(self, step: StepRef, outcome: Outcome) -> None:
         _log.info("step ends", outcome=type(outcome).__name__.lower())

@@ -38,7 +38,7 @@ def build(root: Any, source: str) -> Generator:
     if "synthesis.input.freqs" in tensors:
         raise CheckpointError(f"{source} holds a StyleGAN3 network, not StyleGAN2")
     if "synthesis.b4.const" not in tensors:
-        raise CheckpointError(f"{source} has no synthesis.b4.const, so it is no StyleGAN2 generator")
+        raise CheckpointError(f"{source} holds no StyleGAN2 generator: no synthesis.b4.const")
     try:
         config = _config(network, tensors)
     except (KeyError, TypeError, ValueError) as error:

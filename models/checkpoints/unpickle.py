@@ -91,18 +91,17 @@ class _NumpyDtype(metaclass=_Sealed):
     """A numpy dtype as pickles build one: name and flags, then a state with the byte order."""
 
     def __init__(self, name: str, *_: object) -> None:
-        self.name, self.order = str(name), "="
+        self.name, self.big_endian = str(name), False
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if state[1] in ("<", ">"):
-            self.order = state[1]
+        self.big_endian = state[1] == ">"
 
     def dtype(self) -> np.dtype[Any]:
         """The real dtype, numbers only."""
-        dtype = np.dtype(self.name).newbyteorder(self.order)  # type: ignore[call-overload]
+        dtype = np.dtype(self.name).newbyteorder(">" if self.big_endian else "<")
         if dtype.kind not in "biuf":
             raise UnsafeCheckpoint(f"numpy dtype {self.name!r} is not a number")
-        return dtype  # type: ignore[no-any-return]
+        return dtype
 
 
 class StorageSource(Protocol):
@@ -167,9 +166,7 @@ class Reader(pickle.Unpickler):
             raise UnsafeCheckpoint(f"state of {meta['class_name']!r} is a {type(state).__name__}")
         return PersistedObject(str(meta["class_name"]), state)
 
-    def _tensor(
-        self, storage: Storage, offset: int, size: Any, stride: Any, *_: object
-    ) -> Tensor:
+    def _tensor(self, storage: Storage, offset: int, size: Any, stride: Any, *_: object) -> Tensor:
         """A contiguous copy of storage[offset ...] seen with `size` and `stride`."""
         if not isinstance(storage, Storage):
             raise UnsafeCheckpoint(f"a tensor's storage is a {type(storage).__name__}")

@@ -77,7 +77,7 @@ def class_ids(data):
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-shards = "data/shard-$range.tar"
+shards = "data/shard-{000000..$last}.tar"
 dataset = wds.WebDataset(shards, shardshuffle=False).decode(
     wds.handle_extension("mask.png", class_ids), "pil"
 )
@@ -116,7 +116,6 @@ def generation_card(
         image_format: extension of the pictures in the shards.
         size: (H, W) of the pictures, in pixels.
     """
-    last = len(manifest.shards) - 1
     ignored = manifest.label.ignore_index
     text = _TEXT.substitute(
         title=_plain(manifest.name or "Generated dataset"),
@@ -128,7 +127,7 @@ def generation_card(
         ignored="" if ignored is None else f"\nPixels of {ignored} have no label.\n",
         shards=len(manifest.shards),
         image=image_format,
-        range=f"{{000000..{last:06d}}}" if last else "000000",
+        last=f"{len(manifest.shards) - 1:06d}",
         psi=manifest.psi,
         seed=manifest.seed,
         licence=_plain(manifest.licence or "unknown"),

@@ -13,11 +13,12 @@ So the render is a function of z alone. Face i depends on (seed, i) only.
 
 import json
 import math
-import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.demo.parameters import NUM_PARAMETERS
@@ -37,17 +38,31 @@ def sample_z(first: int, count: int, seed: int) -> Tensor:
 
 def to_sphere(z: Tensor) -> Tensor:
     """z [N, D] scaled to norm sqrt(D)."""
-    return z * (math.sqrt(z.shape[1]) / z.norm(dim=1, keepdim=True))
+    norm = z.square().sum(dim=1, keepdim=True).sqrt()
+    return z * (math.sqrt(z.shape[1]) / norm)
 
 
 def parameters_of(z: Tensor) -> Tensor:
     """The face z stands for: float32 [N, 64] -> [N, NUM_PARAMETERS] in [0, 1]."""
-    return torch.special.ndtr(z[:, :NUM_PARAMETERS])
+    parameters: Tensor = torch.special.ndtr(z[:, :NUM_PARAMETERS])
+    return parameters
 
 
 def to_uint8(images: Tensor) -> Tensor:
     """[-1, 1] to 0..255, rounded: the nearest level of each value."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class Batch(NamedTuple):
+    """Some renders and what they were drawn from.
+
+    Attributes:
+        z: float32 [N, 64].
+        images: float32 [N, 3, 64, 64] in [-1, 1].
+    """
+
+    z: Tensor
+    images: Tensor
 
 
 class RenderCache:
@@ -60,8 +75,8 @@ class RenderCache:
         self._count_file = folder / "count.json"
         self.count = self._read_count()
         shape = (size, 3, IMAGE_SIZE, IMAGE_SIZE)
-        self._images = _array(folder / "images.u8", np.dtype(np.uint8), shape)
-        self._z = _array(folder / "z.f32", np.dtype(np.float32), (size, Z_DIM))
+        self._images = _array(folder / "images.u8", np.uint8, shape)
+        self._z = _array(folder / "z.f32", np.float32, (size, Z_DIM))
 
     def _read_count(self) -> int:
         if not self._count_file.exists():
@@ -95,16 +110,17 @@ class RenderCache:
         fields = {"schema_version": SCHEMA_VERSION, "size": self.size, "seed": self.seed}
         temporary = self._count_file.with_suffix(".tmp")
         temporary.write_text(json.dumps({**fields, "count": count}))
-        os.replace(temporary, self._count_file)
+        temporary.replace(self._count_file)
 
-    def batch(self, n: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n renders drawn with replacement: z float32 [n, 64], images [n, 3, 64, 64] in [-1, 1]."""
+    def batch(self, n: int, stream: torch.Generator) -> Batch:
+        """n renders drawn with replacement."""
         rows = torch.randint(self.count, (n,), generator=stream).numpy()
         images = torch.from_numpy(self._images[rows]).float() / 127.5 - 1
-        return torch.from_numpy(self._z[rows]), images
+        return Batch(torch.from_numpy(self._z[rows]), images)
 
 
-def _array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
+def _array(path: Path, dtype: type[np.number[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
     """The file as an array, made with zeros where it is not there."""
-    mode = "r+" if path.exists() else "w+"
-    return np.memmap(path, dtype=dtype, mode=mode, shape=shape)  # type: ignore[call-overload]
+    if path.exists():
+        return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+    return np.memmap(path, dtype=dtype, mode="w+", shape=shape)

@@ -6,6 +6,7 @@ neither LPIPS nor FID.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ class RandomFeatures:
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         stream = torch.Generator().manual_seed(SEED)
-        pairs = zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+        pairs = pairwise(WIDTHS)
         self.weights = [
             (torch.randn(o, i, 3, 3, generator=stream) / math.sqrt(9 * i)).to(dtype)
             for i, o in pairs

@@ -39,7 +39,7 @@ class Recipe:
         r1: weight gamma of the gradient penalty.
         r1_every: discriminator steps from one penalty to the next.
         mixing: share of samples whose fine styles come from another z.
-        paired: weight of the distance to the render at 16 pixels, when the stage begins.
+        paired: weight of the distance to the render in the adversarial stage, when it begins.
         paired_end: the same when it ends; linear between.
         ema_images: half-life of the averaged generator.
         bfloat16: whether convolutions compute in bfloat16.
@@ -55,16 +55,16 @@ class Recipe:
     generator_channels: tuple[int, ...]
     discriminator_channels: tuple[int, ...]
     mapping_widths: tuple[int, ...]
-    pretrain_growth: tuple[tuple[float, int], ...] = ((0.4, 16), (0.3, 32))
-    adversarial_growth: tuple[tuple[float, int], ...] = ((0.6, 32),)
+    pretrain_growth: tuple[tuple[float, int], ...] = ((0.2, 16), (0.4, 32))
+    adversarial_growth: tuple[tuple[float, int], ...] = ()
     pretrain_rate: float = 15e-3
     generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
-    r1: float = 0.3
+    r1: float = 0.05
     r1_every: int = 16
     mixing: float = 0.3
-    paired: float = 2.0
-    paired_end: float = 0.5
+    paired: float = 1.0
+    paired_end: float = 0.3
     ema_images: int = 8_000
     bfloat16: bool = True
     seed: int = 0
@@ -89,9 +89,7 @@ class Recipe:
         )
 
 
-def _size_at(
-    growth: tuple[tuple[float, int], ...], images: int, total: int
-) -> tuple[int, int]:
+def _size_at(growth: tuple[tuple[float, int], ...], images: int, total: int) -> tuple[int, int]:
     """The part of `growth` that is due after `images` of `total`: its size, images within it."""
     begin = 0
     for share, size in growth:

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.demo import losses
-from models.demo.cache import RenderCache, to_sphere
-from models.demo.features import RandomFeatures
+from models.demo.cache import Batch, RenderCache, to_sphere
 from models.demo.recipe import Z_DIM, Recipe
 from models.stylegan2.discriminator import Discriminator
 from models.stylegan2.networks import Generator
@@ -61,7 +60,6 @@ class Trainer:
         self.discriminator_optimizer = _adam([self.discriminator], recipe.discriminator_rate, 0.0)
         self.progress = Progress()
         self.dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
-        self.features = RandomFeatures(self.dtype)
 
     @property
     def finished(self) -> bool:
@@ -81,18 +79,25 @@ class Trainer:
         done = self.progress.pretrained / self.recipe.pretrain_images
         rate = self.recipe.pretrain_rate * (0.505 + 0.495 * math.cos(math.pi * done))
         rate *= min(1.0, done * 100 + 0.02)
-        slower = 1 / self.generator.config.mapping_lr_multiplier  # undone, so that both learn at one pace
+        # The mapping's multiplier is undone here: both halves learn at one pace.
+        slower = 1 / self.generator.config.mapping_lr_multiplier
         for group, factor in zip(self.pretrain_optimizer.param_groups, (1, slower), strict=True):
             group["lr"] = rate * factor
-        z, targets = self.cache.batch(self.share, self.stream)
+        batch = self.cache.batch(self.share, self.stream)
         size = self.recipe.pretrain_size(self.progress.pretrained)
-        targets = _shrunk(targets, size)
-        images = self._draw(self.generator.map(z), size)
-        loss = losses.regression(images, targets, self.features)
+        images = self._draw(self.generator.map(batch.z), size)
+        loss = self._regression(images, batch).mean()
         _descend(self.pretrain_optimizer, loss)
         self.progress.pretrained += self.recipe.batch
         self._update_average(self.progress.pretrained)
-        return {"size": size, "regression": loss.item(), "l1": (images - targets).abs().mean().item()}
+        l1 = F.l1_loss(images.detach(), _shrunk(batch.images, size))
+        return {"size": size, "regression": loss.item(), "l1": l1.item()}
+
+    def _regression(self, images: Tensor, batch: Batch) -> Tensor:
+        """Distance of each image [N, 3, size, size] from its render: [N]."""
+        size = images.shape[-1]
+        weights = losses.detail_weights(batch.images)
+        return losses.regression(images, _shrunk(batch.images, size), _shrunk(weights, size))
 
     def _adversarial(self) -> dict[str, float]:
         """One discriminator step and, once it is warm, one generator step."""
@@ -112,7 +117,7 @@ class Trainer:
 
     def _discriminator_step(self, size: int) -> dict[str, float]:
         n = self.share
-        real_images = _shrunk(self.cache.batch(n, self.stream)[1], size)
+        real_images = _shrunk(self.cache.batch(n, self.stream).images, size)
         with torch.no_grad():
             z = to_sphere(torch.randn(n, Z_DIM, generator=self.stream))
             ws, _ = self._mixed(z)
@@ -136,12 +141,12 @@ class Trainer:
 
     def _generator_step(self, size: int) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
-        z, targets = self.cache.batch(self.share, self.stream)
-        ws, mixed = self._mixed(z)
+        batch = self.cache.batch(self.share, self.stream)
+        ws, mixed = self._mixed(batch.z)
         images = self._draw(ws, size)
         logits = self.discriminator(images, self.dtype)
         adversarial = losses.generator_loss(logits)
-        paired = (losses.small_distance(images, targets) * ~mixed).mean()
+        paired = (self._regression(images, batch) * ~mixed).mean()
         _descend(self.generator_optimizer, adversarial + self._paired_weight() * paired)
         self.discriminator.requires_grad_(True)
         return {"g": adversarial.item(), "paired": paired.item()}
@@ -171,8 +176,9 @@ class Trainer:
         """Moves the average towards the generator; its half-life grows with `seen` at first."""
         half_life = min(self.recipe.ema_images, max(seen * 0.05, 1e-8))
         beta = 0.5 ** (self.recipe.batch / half_life)
-        own = list(self.average.parameters())
-        torch._foreach_lerp_(own, list(self.generator.parameters()), 1 - beta)
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        for own, latest in pairs:
+            own.lerp_(latest, 1 - beta)
 
     @torch.no_grad()
     def refresh_w_avg(self) -> None:
@@ -237,6 +243,7 @@ def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= processes()
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        means = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
     optimizer.step()

@@ -11,7 +11,6 @@ Weights and batches follow from the seed; the noise inputs of training do not.
 import argparse
 import dataclasses
 import json
-import os
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing as mp
 
 from models.checkpoints.neutral import save_generator
 from models.demo.cache import CHUNK, RenderCache, parameters_of, sample_z
@@ -109,7 +109,7 @@ class Run:
         trainer, seen = self.trainer, self.trainer.progress.seen
         temporary = self.folder / "state.pt.tmp"
         torch.save(trainer.state(), temporary)
-        os.replace(temporary, self.folder / "state.pt")
+        temporary.replace(self.folder / "state.pt")
         trainer.refresh_w_avg()
         details = {
             "pretrained_images": str(trainer.progress.pretrained),
@@ -154,7 +154,7 @@ def main() -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rendezvous").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(_work, (folder, recipe, arguments), nprocs=count)
+    mp.start_processes(_work, (folder, recipe, arguments), nprocs=count, start_method="spawn")
 
 
 def _work(rank: int, folder: Path, recipe: Recipe, arguments: dict[str, Any]) -> None:

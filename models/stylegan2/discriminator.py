@@ -5,6 +5,7 @@ Only training needs it. Equations after Karras et al. (CVPR 2020), section 4.1 a
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,8 @@ class DiscriminatorBlock(nn.Module):
         shortcut = self.skip(ops.filter_image(x, self.kernel, padding=half - 1, stride=2))
         y = self.conv0(x, padding=1)
         y = self.conv1(ops.filter_image(y, self.kernel, padding=half), stride=2)
-        return (y + shortcut) * math.sqrt(0.5)
+        total: Tensor = y + shortcut
+        return total * math.sqrt(0.5)
 
 
 def append_stddev(x: Tensor, group: int = STDDEV_GROUP) -> Tensor:
@@ -96,7 +98,7 @@ class Discriminator(nn.Module):
         self.from_rgb = nn.ModuleList(
             [EqualizedConv(image_channels, c, 1, activate=True) for c in channels[:-1]]
         )
-        pairs = zip(channels[:-1], channels[1:], strict=True)
+        pairs = pairwise(channels)
         self.blocks = nn.ModuleList([DiscriminatorBlock(i, o, kernel) for i, o in pairs])
         last = channels[-1]
         self.conv = EqualizedConv(last + 1, last, 3, activate=True)

@@ -161,8 +161,8 @@ class Generator(nn.Module):
     def feature_shapes(self) -> list[tuple[int, int, int]]:
         """(C_l, H_l, W_l) of the maps `synthesize_with_features` returns, in their order."""
         sizes = zip(self.config.channels, self.config.resolutions, strict=True)
-        doubled = [(c, h, w) for c, (h, w) in sizes for _ in range(2)]
-        return doubled  # constant and conv1 at 4 pixels, then conv0 and conv1 per block
+        # The constant and conv1 at 4 pixels, then conv0 and conv1 of each block.
+        return [(c, h, w) for c, (h, w) in sizes for _ in range(2)]
 
     def map(
         self,

@@ -29,6 +29,7 @@ from service.client._transport import Transport
 from service.client._uploads import OnBytes, Uploads
 
 MANIFEST = "manifest.json"
+READY = "ready"
 
 
 class Client:
@@ -168,12 +169,15 @@ class Client:
             The folder.
 
         Raises:
-            NotFound: there is no such resource, or it is not ready.
+            NotFound: there is no such resource.
+            Misused: it is not ready.
             CorruptDownload: a file differs from its digest.
         """
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         collection = self.collection(resource)
+        state = collection.get(resource).state
+        if state != READY:
+            raise Misused(f"{id_of(resource)} is {state}; only what is ready can be fetched")
+        target = Path(folder)
         url = f"/v1/{collection.name}/{id_of(resource)}/files"
         download = Download(self.transport, url, target, on_bytes, parallel)
         if not isinstance(collection, Generations):

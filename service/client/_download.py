@@ -52,6 +52,7 @@ class Download:
             ClientError: a path leads out of the folder.
         """
         targets = [(file, inside(self.folder, file.path)) for file in files]
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._total, self._done = sum(file.bytes or 0 for file in files), 0
         with ThreadPoolExecutor(self.parallel) as pool:
             try:

@@ -6,7 +6,7 @@ ClientError
 │   ├── NotAllowed      401, 403: the key is missing, wrong or too weak
 │   ├── NotFound        404, 410: there is no such thing
 │   └── ServiceFault    429, 5xx, even after the retries: not the caller's fault
-├── Misused             what was asked makes no sense; nothing was sent   (also a ValueError)
+├── Misused             what was asked makes no sense as things stand      (also a ValueError)
 ├── ConnectionFailed    nobody answered, even after the retries
 ├── JobFailed           the job that was waited for ended as failed
 ├── JobCancelled        the job that was waited for was cancelled
@@ -68,7 +68,7 @@ class ServiceFault(ApiError):
 
 
 class Misused(ClientError, ValueError):
-    """What was asked makes no sense; nothing was sent."""
+    """What was asked makes no sense as things stand; nothing was changed."""
 
 
 class ConnectionFailed(ClientError):

@@ -15,7 +15,7 @@ from service.files import digests
 from service.pagination import After, decode_cursor, encode_cursor, link_to_next
 from service.problems import responses
 from service.resources import noun
-from service.schemas import FileBody, Page
+from service.schemas import FileBody, FilePage
 
 MAX_FILES = 1000
 _BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}}}
@@ -41,7 +41,7 @@ def files_router(collection: str) -> APIRouter:
         tenant: Tenant,
         limit: Annotated[int, Query(ge=1, le=MAX_FILES)] = MAX_FILES,
         after: After = None,
-    ) -> Page[FileBody]:
+    ) -> FilePage:
         view = app.resources.view(tenant, collection, resource_id)
         behind = "" if after is None else decode_cursor(after)
         shown = (file for file in app.downloads.shown(view) if file[0] > behind)
@@ -49,13 +49,13 @@ def files_router(collection: str) -> APIRouter:
         page, more = found[:limit], len(found) > limit
         cursor = encode_cursor(page[-1][0]) if more else None
         response.headers.update(link_to_next(request, cursor))
-        told = digests(view.final or {})
+        told = digests(collection, view.final)
         root = f"{request.base_url}v1/{collection}/{resource_id}/files/"
         data = [
             FileBody(path=path, bytes=size, sha256=told.get(path), url=root + quote(path))
             for path, size in page
         ]
-        return Page(data=data, has_more=more, next_cursor=cursor)
+        return FilePage(data=data, has_more=more, next_cursor=cursor)
 
     def get_file(
         resource_id: str, path: str, request: Request, app: App, tenant: Tenant

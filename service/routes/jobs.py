@@ -17,7 +17,7 @@ from service.errors import JobEnded
 from service.etags import matches
 from service.pagination import DEFAULT_LIMIT, After, Limit, invalid_cursor, link_to_next
 from service.problems import responses
-from service.schemas import JobBody, Page
+from service.schemas import JobBody, JobPage
 from workers.clock import utc_now
 from workers.jobs import JobKind, JobRecord, JobState
 
@@ -51,7 +51,7 @@ def list_jobs(
     after: After = None,
     state: JobState | None = None,
     kind: JobKind | None = None,
-) -> Page[JobBody]:
+) -> JobPage:
     """Of one state or kind, or all of them."""
     try:
         records, cursor = app.jobs.list(tenant, limit, after, state, kind)
@@ -59,7 +59,7 @@ def list_jobs(
         raise invalid_cursor(after or "") from error
     response.headers.update(link_to_next(request, cursor))
     data = [JobBody.of(record) for record in records]
-    return Page(data=data, has_more=cursor is not None, next_cursor=cursor)
+    return JobPage(data=data, has_more=cursor is not None, next_cursor=cursor)
 
 
 @router.get(

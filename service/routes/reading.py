@@ -9,7 +9,7 @@ from service.dependencies import App
 from service.pagination import DEFAULT_LIMIT, After, Limit, link_to_next
 from service.problems import responses
 from service.resources import body_of, noun
-from service.schemas import Page, ResourceBody
+from service.schemas import ResourceBody, ResourcePage
 
 
 def collection_router(collection: str) -> APIRouter:
@@ -31,10 +31,10 @@ def collection_router(collection: str) -> APIRouter:
         tenant: Tenant,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
-    ) -> Page[ResourceBody]:
+    ) -> ResourcePage:
         views, cursor = app.resources.page(tenant, collection, limit, after)
         response.headers.update(link_to_next(request, cursor))
-        return Page(
+        return ResourcePage(
             data=[body_of(view) for view in views],
             has_more=cursor is not None,
             next_cursor=cursor,

@@ -1,6 +1,6 @@
 """HandsOff on one machine: which processes it is made of, and what they are told.
 
-redis ◄── reaper ◄── cpu, compute-0, compute-1 … ◄── service      (started from left to right)
+redis ◄── reaper, cpu, compute-0, compute-1 … ◄── service      (started from left to right)
 """
 
 import os
@@ -142,12 +142,12 @@ def _redis(data: DataDirectory) -> tuple[list[ProcessSpec], str]:
 def _workers(environment: Mapping[str, str], compute_workers: int | None) -> list[ProcessSpec]:
     """The reaper, one CPU worker, and the compute workers."""
     reaper = _python("reaper", 1, environment, "workers.reaper")
-    cpu = _python("cpu", 2, environment, "workers.worker", "--queue", "cpu")
+    cpu = _python("cpu", 1, environment, "workers.worker", "--queue", "cpu")
     devices = workers_by_device(compute_workers, gpus())
     compute = [
         _python(
             f"compute-{index}",
-            2,
+            1,
             {**environment, **_share(device, len(devices))},
             *("workers.worker", "--queue", "compute"),
         )
@@ -166,7 +166,7 @@ def _share(gpu: str | None, workers: int) -> dict[str, str]:
 
 
 def _service(environment: Mapping[str, str], url: str) -> ProcessSpec:
-    return _python("service", 3, environment, "service", ready=lambda: _answers(url))
+    return _python("service", 2, environment, "service", ready=lambda: _answers(url))
 
 
 def _python(

@@ -86,13 +86,16 @@ class Supervisor:
             process.start()
         deadline = self._clock() + START_SECONDS
         for process in rank:
-            while not process.spec.ready():
-                if process.pid is None:
-                    raise CannotStart(_died(process))
+            while not self._is_ready(process):
                 if self._clock() > deadline:
                     raise CannotStart(_hangs(process))
                 if self._stop.wait(LOOK_SECONDS / 2):
                     return
+
+    def _is_ready(self, process: Process) -> bool:
+        if process.pid is None:  # First, for somebody else may answer in its place.
+            raise CannotStart(_died(process))
+        return process.spec.ready()
 
     def _revive(self, processes: Iterable[Process]) -> None:
         for process in processes:

@@ -2,8 +2,8 @@ import io
 
 import numpy as np
 import pytest
-from conftest import LABEL, mask_of, picture, problem
 from PIL import Image
+from support.api import LABEL, mask_of, picture, problem
 
 
 class TestOpening:

@@ -1,8 +1,8 @@
 """Refusals that no route makes itself, and what every answer carries."""
 
 import pytest
-from conftest import LABEL, parts_on, problem, serve
 from fakes import FakeStore
+from support.api import LABEL, parts_on, problem, serve
 
 from service.services import connect_services
 from workers.errors import StorageError, StorageUnavailable
@@ -25,7 +25,7 @@ class TestFrameworkRefusals:
         answer = api.delete("/v1/generators")
 
         problem(answer, 405, "method_not_allowed")
-        assert answer.headers["allow"]
+        assert answer.headers["allow"] == "GET, POST"
 
     @pytest.mark.parametrize("content", [b'{"filename": ', b"", b"[]", b"nothing", b"\xff"])
     def test_a_torn_body_is_a_problem(self, api, content):
@@ -48,6 +48,18 @@ class TestFrameworkRefusals:
 
         told = problem(answer, 415, "unsupported_media_type")
         assert "Content-Type: application/json" in told["remedy"]
+        assert api.stored() == []
+
+    def test_half_a_character_is_refused(self, api):
+        """
+        JSON can spell what no file can hold.
+        """
+        content = b'{"filename": "a\\ud800"}'
+        headers = {"Content-Type": "application/json"}
+
+        answer = api.send("POST", "/v1/uploads", content=content, headers=headers)
+
+        assert r"'\ud800'" in problem(answer, 422, "invalid_request")["detail"]
         assert api.stored() == []
 
     def test_a_form_where_a_form_is_wanted(self, api):

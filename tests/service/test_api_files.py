@@ -2,7 +2,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from conftest import CARD, problem, serve
+from support.api import CARD, problem, serve
 
 from service.downloads import Downloads
 

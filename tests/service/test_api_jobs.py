@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import problem
+from support.api import problem
+from support.waiting import until
 
 from service.routes.jobs import seconds_to_next_look
 from workers.jobs import JobKind, JobRecord, JobState, Progress
@@ -144,7 +145,7 @@ class TestWaiting:
             answer = waiting.result(10)
 
         assert answer.json()["state"] == "running"
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 15
 
     def test_without_an_etag_answers_at_the_end(self, api, generator, path):
         """
@@ -185,7 +186,7 @@ class TestWaiting:
             api.step(generator, JobState.CANCELLED)
             states = {answer.result(20).json()["state"] for answer in waiting}
 
-        assert seconds < 2
+        assert seconds < 15
         assert {"cancelled"} == states
 
     @pytest.mark.parametrize("wait", ["-1", "61", "soon"])
@@ -217,8 +218,7 @@ class TestEvents:
         """
         with ThreadPoolExecutor(1) as pool:
             listening = pool.submit(api.get, f"{path}/events")
-            time.sleep(0.3)
-            assert not listening.done()
+            until(lambda: api.services.watch._waiting)
             api.run(generator)
             api.step(generator, JobState.FAILED)
             heard = events(listening.result(20))

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import CARD, LABEL, problem
+from support.api import CARD, LABEL, problem
 
 from workers.jobs import JobError, JobState
 

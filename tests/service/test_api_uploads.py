@@ -2,7 +2,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from conftest import problem, serve
+from support.api import problem, serve
 
 from service.room import Room
 from service.uploads import Uploads

@@ -24,6 +24,7 @@ class Bucket:
         for path in files:
             service.on("GET", URL + path, self.answer)
         service.on("GET", URL + "manifest.json", lambda _: httpx.Response(200, content=self.index))
+        service.on("GET", "/v1/generations/gnn_1", body({"id": "gnn_1", "state": "ready"}))
         self.index = manifest(files)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -35,8 +36,8 @@ class Bucket:
         return httpx.Response(200, content=content)
 
     def fetched(self) -> list[str]:
-        paths = [path.removeprefix(URL) for path in self.service.paths("GET")]
-        return sorted(path for path in paths if path != "manifest.json")
+        files = [path for path in self.service.paths("GET") if path.startswith(URL)]
+        return sorted({path.removeprefix(URL) for path in files} - {"manifest.json"})
 
 
 class BrokenStream(httpx.SyncByteStream):
@@ -253,12 +254,24 @@ class TestFetch:
         """
         digest = hashlib.sha256(b"{}").hexdigest()
         listed = [{"path": "report.json", "bytes": 2, "sha256": digest}]
+        service.on("GET", "/v1/evaluations/evl_1", body({"id": "evl_1", "state": "ready"}))
         service.on("GET", "/v1/evaluations/evl_1/files", page(listed))
         service.on("GET", "/v1/evaluations/evl_1/files/report.json", body({}))
 
         client.fetch("evl_1", tmp_path)
 
         assert files_in(tmp_path) == {"report.json": b"{}"}
+
+    def test_what_is_not_ready_is_not_fetched(self, client, service, tmp_path):
+        """
+        A generation on its way is refused with its state, and no folder is made.
+        """
+        service.on("GET", "/v1/generations/gnn_1", body({"id": "gnn_1", "state": "running"}))
+
+        with pytest.raises(Misused, match="gnn_1 is running"):
+            client.fetch("gnn_1", tmp_path / "new")
+
+        assert not (tmp_path / "new").exists()
 
     def test_an_id_of_no_resource_is_named(self, client, tmp_path):
         """

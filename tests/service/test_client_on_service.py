@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.client import BadRequest, Client, JobCancelled, JobFailed, NotFound
+from service.client import BadRequest, Client, JobCancelled, JobFailed, Misused, NotFound
 from workers.jobs import JobError, JobState
 
 
@@ -111,11 +111,15 @@ class TestJobs:
         Waiting sees each change and returns the ready resource.
         """
         generator = client.generators.get(api.generator())
-        work = threading.Timer(0.3, lambda: api.finish("generators", generator.id, {"name": "x"}))
-        work.start()
+        work = threading.Thread(target=api.finish, args=("generators", generator.id, {"name": "x"}))
         told = []
 
-        ready = client.wait(generator, lambda job: told.append(job.state))
+        def begin(job):
+            told.append(job.state)
+            if len(told) == 1:
+                work.start()
+
+        ready = client.wait(generator, begin)
         work.join()
 
         assert (ready.state, ready.result) == ("ready", {"name": "x"})
@@ -248,10 +252,10 @@ class TestFetch:
         """
         generation = client.generations.create(api.label_generator(), 5)
 
-        with pytest.raises(NotFound):
-            client.fetch(generation, tmp_path)
+        with pytest.raises(Misused, match="is pending; only what is ready"):
+            client.fetch(generation, tmp_path / "new")
 
-        assert list(tmp_path.iterdir()) == []
+        assert not (tmp_path / "new").exists()
 
     def test_an_evaluation(self, client, api, tmp_path):
         """

@@ -7,38 +7,29 @@ import hashlib
 import os
 import signal
 import time
+from functools import partial
 
 from models.errors import CheckpointError
 from workers import keys
 from workers.errors import Retryable, TaskFailed
 from workers.flows import FLOWS
 from workers.tasks.context import TaskContext
+from workers.tasks.registry import TASKS
 
 
-def run(context: TaskContext) -> int | None:
+def run(task: str, context: TaskContext) -> int | None:
     """
-    Leave a mark, behave, and finish the resource if this was the last stage.
+    Leave a mark, behave, and finish the resource if this is its job's last stage.
     """
-    step = f"{stage_of(context)}-{context.index}"
-    context.store.put(context.key(f"marks/{step}/{context.attempt}"), str(os.getpid()).encode())
+    mark = context.key(f"marks/{task}-{context.index}/{context.attempt}")
+    context.store.put(mark, str(os.getpid()).encode())
     how = context.resource.spec.get("do", "finish")
-    how = how.get(stage_of(context), "finish") if isinstance(how, dict) else how
+    how = how.get(task, "finish") if isinstance(how, dict) else how
     BEHAVIOURS[how](context)
-    if stage_of(context) == FLOWS[context.job.kind][-1].task:
+    if task == FLOWS[context.job.kind][-1].task:
         name = keys.FINAL[context.resource.collection]
         context.put_json(name, {"attempt": context.attempt})
     return context.resource.spec.get("steps", 3)
-
-
-def stage_of(context: TaskContext) -> str:
-    """
-    Which task this is; the job's progress through its flow is not told to tasks.
-    """
-    stages = [stage.task for stage in FLOWS[context.job.kind]]
-    if len(stages) == 1:
-        return stages[0]
-    tells = [info.key for info in context.store.list(context.key("stages/"))]
-    return tells[-1].rpartition("/")[2] if tells else stages[0]
 
 
 def finish(context):
@@ -124,5 +115,7 @@ def fill_scratch(context):
 BEHAVIOURS = {
     name: value
     for name, value in globals().items()
-    if callable(value) and getattr(value, "__module__", "") == __name__ and name != "run"
+    if getattr(value, "__module__", "") == __name__ and name != "run"
 }
+TABLE = {task: f"{__name__}:task_{task}" for task in TASKS}
+globals().update({f"task_{task}": partial(run, task) for task in TASKS})

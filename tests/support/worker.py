@@ -2,9 +2,9 @@
 
 import sys
 
-from workers.tasks.registry import TASKS
+from support.tasks import TABLE
+
 from workers.worker import main
 
 if __name__ == "__main__":
-    names = dict.fromkeys(TASKS, "support.tasks:run")
-    sys.exit(main(tasks=names, make_runtime=lambda settings: None))
+    sys.exit(main(tasks=TABLE, make_runtime=lambda settings: None))

@@ -214,6 +214,15 @@ class TestRefusals:
         """
         assert "shards/000003.json is not there" in self.refused(generation(planned=10), store)
 
+    def test_a_label_generator_that_was_deleted(self, generation, store):
+        """
+        Without its label generator nobody can say what the labels mean.
+        """
+        context = generation()
+        store.delete("acme/label-generators/lbl_1/card.json")
+
+        assert "its label generator lbl_1 is not there" in self.refused(context, store)
+
     def test_too_few_samples(self, generation, store):
         """
         The samples must be as many as were planned.

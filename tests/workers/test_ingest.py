@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -268,6 +269,23 @@ def test_a_lost_lease_stops_the_work_and_removes_nothing(dataset, upload, store)
 
     with pytest.raises(LeaseLost):
         ingest.run(dataset("up", Reports(stop=LeaseLost())))
+
+    assert kept(store) == ["items/a.png"]
+
+
+def test_a_late_worker_deletes_nothing(dataset, upload, store):
+    """
+    A worker that finds a fault after it lost its lease leaves the other's items alone.
+    """
+
+    def lost():
+        raise LeaseLost
+
+    upload({"images/a.png": b"damaged on this worker's way", "masks/a.png": FACES["a"][1]})
+    store.put("acme/datasets/made/items/a.png", b"of the other worker")
+
+    with pytest.raises(LeaseLost):
+        ingest.run(replace(dataset("up"), fence=lost))
 
     assert kept(store) == ["items/a.png"]
 

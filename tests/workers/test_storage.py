@@ -52,9 +52,9 @@ class TestEveryStore:
         bucket.put("t/a", b"\x00bytes\xff")
         bucket.put("t/empty", b"")
 
-        assert b"\x00bytes\xff" == bucket.get("t/a")
-        assert b"" == bucket.get("t/empty")
-        assert (7, 0) == (bucket.size("t/a"), bucket.size("t/empty"))
+        assert bucket.get("t/a") == b"\x00bytes\xff"
+        assert bucket.get("t/empty") == b""
+        assert (bucket.size("t/a"), bucket.size("t/empty")) == (7, 0)
 
     def test_puts_replace(self, bucket):
         """
@@ -63,7 +63,7 @@ class TestEveryStore:
         bucket.put("t/a", b"long before")
         bucket.put("t/a", b"after")
 
-        assert b"after" == bucket.get("t/a")
+        assert bucket.get("t/a") == b"after"
 
     def test_names_what_is_missing(self, bucket, tmp_path):
         """
@@ -94,8 +94,8 @@ class TestEveryStore:
         assert bucket.put_if_absent("t/a", b"first")
         assert not bucket.put_if_absent("t/a", b"second")
 
-        assert b"first" == bucket.get("t/a")
-        assert ["t/a"] == [info.key for info in bucket.list("")]
+        assert bucket.get("t/a") == b"first"
+        assert [info.key for info in bucket.list("")] == ["t/a"]
 
     def test_a_conditional_put_respects_a_plain_one(self, bucket):
         """
@@ -139,8 +139,8 @@ class TestEveryStore:
         with pytest.raises(ValueError, match="more than the 10 bytes"):
             bucket.put_stream("t/new", OneWay(b"x" * 5_000_000), limit=10)
 
-        assert b"before" == bucket.get("t/s")
-        assert ["t/s"] == [info.key for info in bucket.list("t/")]
+        assert bucket.get("t/s") == b"before"
+        assert [info.key for info in bucket.list("t/")] == ["t/s"]
 
     def test_passes_on_a_clients_failure(self, bucket):
         """
@@ -200,9 +200,9 @@ class TestEveryStore:
         expected = [ObjectInfo(key, len(key.encode())) for key in sorted(keys)]
         assert expected == list(bucket.list(""))
         assert expected[:-1] == list(bucket.list("t/"))
-        assert ["t/a", "t/a-b", "t/a.c", "t/ab-", "t/ab/c"] == [i.key for i in bucket.list("t/a")]
-        assert ["t/b/1.5", "t/b/1/2"] == [info.key for info in bucket.list("t/b/1")]
-        assert [] == list(bucket.list("v/"))
+        assert [i.key for i in bucket.list("t/a")] == ["t/a", "t/a-b", "t/a.c", "t/ab-", "t/ab/c"]
+        assert [info.key for info in bucket.list("t/b/1")] == ["t/b/1.5", "t/b/1/2"]
+        assert list(bucket.list("v/")) == []
 
     def test_lists_more_than_a_page(self, bucket):
         """
@@ -215,7 +215,7 @@ class TestEveryStore:
         pages = bucket._client.get_paginator
         bucket._client.get_paginator = lambda name: SmallPages(pages(name))
         try:
-            assert 12 == len(list(bucket.list("t/")))
+            assert len(list(bucket.list("t/"))) == 12
         finally:
             bucket._client.get_paginator = pages
 
@@ -226,9 +226,9 @@ class TestEveryStore:
         for key in ("a/jobs/1/x", "a/jobs/2/x", "a/jobs/2/y", "a/file", "b/c", "top"):
             bucket.put(key, b"")
 
-        assert ["a", "b"] == list(bucket.folders(""))
-        assert ["1", "2"] == list(bucket.folders("a/jobs/"))
-        assert [] == list(bucket.folders("c/"))
+        assert list(bucket.folders("")) == ["a", "b"]
+        assert list(bucket.folders("a/jobs/")) == ["1", "2"]
+        assert list(bucket.folders("c/")) == []
 
     def test_deleted_objects_are_gone(self, bucket):
         """
@@ -241,7 +241,7 @@ class TestEveryStore:
         bucket.delete("t/never/was")
 
         assert bucket.size("t/a/b") is None
-        assert [] == list(bucket.folders(""))
+        assert list(bucket.folders("")) == []
 
     def test_refuses_malformed_keys(self, bucket, tmp_path):
         """
@@ -281,7 +281,7 @@ class TestEveryStore:
         """
         bucket.check()
 
-        assert [] == list(bucket.list(""))
+        assert list(bucket.list("")) == []
 
     def test_knows_its_room_or_nothing(self, bucket):
         """
@@ -313,7 +313,7 @@ class TestOneWriterWins:
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
 
-        assert 1 == len(won)
+        assert len(won) == 1
         assert b"%d" % won[0] == store.get("t/a")
 
 
@@ -379,9 +379,9 @@ class TestS3Store:
         other = open_store(s3_settings(server, "one-more/deep"))
         one.put("t/a", b"1")
 
-        assert [] == list(other.list(""))
+        assert list(other.list("")) == []
         assert other.size("t/a") is None
-        assert ["t/a"] == [info.key for info in one.list("")]
+        assert [info.key for info in one.list("")] == ["t/a"]
         one.delete("t/a")
 
     def test_remembers_content_types(self, server):
@@ -393,7 +393,7 @@ class TestS3Store:
 
         head = s3_client(server).head_object(Bucket="tests", Key="types/t/a.json")
 
-        assert "application/json" == head["ContentType"]
+        assert head["ContentType"] == "application/json"
 
     def test_lets_clients_put_and_get(self, server):
         """
@@ -404,14 +404,14 @@ class TestS3Store:
         headers = {"Content-Type": "application/octet-stream"} | target.headers
         request = urllib.request.Request(target.url, b"bytes", headers, method="PUT")
         with urllib.request.urlopen(request) as answer:
-            assert 200 == answer.status
+            assert answer.status == 200
 
         url = store.download_url("t/up load", 60, 'my "ünique" file.tar')
         with urllib.request.urlopen(url) as answer:
             shown = answer.headers["Content-Disposition"]
-            assert b"bytes" == answer.read()
+            assert answer.read() == b"bytes"
 
-        assert "attachment; filename*=UTF-8''my%20%22%C3%BCnique%22%20file.tar" == shown
+        assert shown == "attachment; filename*=UTF-8''my%20%22%C3%BCnique%22%20file.tar"
 
     def test_signs_for_the_public_address(self, server):
         """
@@ -477,7 +477,7 @@ class TestS3Store:
 
         assert source.read_bytes() == target.read_bytes()
         client = s3_client(server)
-        assert [] == client.list_multipart_uploads(Bucket="tests").get("Uploads", [])
+        assert client.list_multipart_uploads(Bucket="tests").get("Uploads", []) == []
         store.delete("t/large")
 
     def test_looks_before_it_writes_where_nothing_else_helps(self, moto):
@@ -494,9 +494,9 @@ class TestS3Store:
             assert not store.put_if_absent("t/a", b"second")
             assert store.put_if_absent("t/b", b"first")
 
-            assert b"first" == store.get("t/a")
+            assert store.get("t/a") == b"first"
             assert 0 < tried == len(asked)
-            assert ["t/a", "t/b"] == [info.key for info in store.list("")]
+            assert [info.key for info in store.list("")] == ["t/a", "t/b"]
 
 
 class TestUnreachable:
@@ -529,7 +529,7 @@ class TestOpenStore:
 
         open_store(settings).put("t/a", b"1")
 
-        assert b"1" == (tmp_path / "a b" / "t" / "a").read_bytes()
+        assert (tmp_path / "a b" / "t" / "a").read_bytes() == b"1"
 
     @pytest.mark.parametrize("url", ["", "store", "/abs", "file://host/a", "s3:///x", "http://x/y"])
     def test_says_what_it_wants(self, url):

@@ -1,6 +1,7 @@
 """What a task is given: its job, where bytes live, and how to say how far it is. Torch-free."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -36,6 +37,7 @@ class TaskContext:
         index: which of the stage's steps this is, from 0.
         attempt: of this step, from 1; not bit-reproducible results go to `attempts/{attempt}/`.
         scratch: an empty folder, removed after the step.
+        fence: raises `LeaseLost` if another worker has the step by now.
         runtime: device, threads and warm networks; only there in a compute worker.
     """
 
@@ -47,6 +49,7 @@ class TaskContext:
     report: Reporter
     scratch: Path
     _runtime: "Runtime | None" = None
+    fence: Callable[[], None] = lambda: None
 
     @property
     def runtime(self) -> "Runtime":
@@ -67,8 +70,20 @@ class TaskContext:
         return keys.inside(self.job.tenant, collection, resource_id, path)
 
     def put_json(self, path: str, value: dict[str, Any]) -> None:
-        """Write a JSON document of this resource: sorted keys, UTF-8, one trailing newline."""
-        self.store.put(self.key(path), canonical_json(value), "application/json")
+        """Write a JSON document of this resource: sorted keys, UTF-8, one trailing newline.
+
+        The document that makes the resource ready is written once: by whoever has the step, and
+        never over one that an earlier attempt left.
+
+        Raises:
+            LeaseLost: it is that document, and another worker has the step by now.
+        """
+        key, document = self.key(path), canonical_json(value)
+        if path == keys.FINAL.get(self.resource.collection):
+            self.fence()
+            self.store.put_if_absent(key, document)
+        else:
+            self.store.put(key, document, "application/json")
 
 
 def canonical_json(value: dict[str, Any]) -> bytes:

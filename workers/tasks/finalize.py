@@ -93,7 +93,10 @@ def _label_card(context: TaskContext, params: GenerationParams) -> _Card:
     (label_generator,) = params.label_generator_ids
     collection = "label-generators"
     key = context.parent_key(collection, label_generator, keys.FINAL[collection])
-    return _Card.model_validate_json(context.store.get(key))
+    try:
+        return _Card.model_validate_json(context.store.get(key))
+    except ObjectNotFound as error:
+        raise _incomplete(f"its label generator {label_generator} is not there") from error
 
 
 def _write_table(context: TaskContext, plan: _Plan, label: SegmentationSpec) -> GenerationTally:
@@ -130,7 +133,7 @@ def _write_overview(
     first, last = fragment.rows[0], fragment.rows[:_PREVIEWED][-1]
     size = (first.height, first.width)
     key = context.key(fragment.path)
-    data = b"".join(context.store.stream(key, first.offset, last.offset + last.bytes)) + END
+    data = b"".join(context.store.stream(key, end=last.offset + last.bytes)) + END
     pairs = [
         (
             decode_image(sample.members[params.image_format], sample.key),

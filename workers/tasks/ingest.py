@@ -101,6 +101,7 @@ def _unpacked(context: TaskContext, upload_id: str, label: LabelSpec) -> Iterato
                 context.store.put(context.key(path), data, "image/png")
             yield _item(sample, image, mask), sample.mask
     except InvalidDataset:
+        context.fence()  # A late worker must not touch what another made of the same upload.
         for entry in list(context.store.list(context.key("items/"))):
             context.store.delete(entry.key)
         raise

@@ -61,7 +61,7 @@ class TestRoundTrip:
 
         metadata = read_metadata(tmp_path / "g.safetensors")
 
-        assert ("here", "1") == (metadata["source"], metadata["schema_version"])
+        assert (metadata["source"], metadata["schema_version"]) == ("here", "1")
 
     def test_equal_generators_give_equal_bytes(self, generator, tmp_path):
         """
@@ -71,7 +71,7 @@ class TestRoundTrip:
             save_generator(generator, tmp_path / name)
 
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-        assert ["a", "b"] == sorted(path.name for path in tmp_path.iterdir())
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
     def test_reserved_metadata_is_refused(self, generator, tmp_path):
         """
@@ -95,7 +95,7 @@ class TestRefusals:
         del tensors["synthesis.blocks.8.conv0.weight"]
         rewritten(path, tensors)
 
-        with pytest.raises(CheckpointError, match=r"missing synthesis.blocks.8.conv0.weight \[7, 8"):
+        with pytest.raises(CheckpointError, match=r"missing synthesis.blocks.8.conv0.weight \[7"):
             load_neutral(path)
 
     def test_an_unknown_tensor_is_named(self, path):
@@ -152,4 +152,4 @@ def test_the_header_is_plain_safetensors(generator, tmp_path):
     save_generator(generator, tmp_path / "g")
 
     with safe_open(tmp_path / "g", framework="np") as file:
-        assert [5] == file.get_slice("mapping.w_avg").get_shape()
+        assert file.get_slice("mapping.w_avg").get_shape() == [5]

@@ -83,7 +83,7 @@ class TestParity:
 
         for hook in hooks:
             hook.remove()
-        assert 8 == len(outputs)
+        assert len(outputs) == 8
         for index, output in enumerate(outputs):
             assert_close(output, expected[f"act/mapping/fc{index}"])
 
@@ -115,7 +115,7 @@ class TestParity:
 
         compared = found.keys() & expected.keys()
         assert {key for key in expected if key.startswith("style/")} <= compared
-        assert 7 == sum(key.startswith("act/") and "conv" in key for key in compared)
+        assert sum(key.startswith("act/") and "conv" in key for key in compared) == 7
         for key in compared:
             assert_close(found[key], expected[key])
 
@@ -153,8 +153,8 @@ class TestParity:
         generator, expected = generator_of(name), expected_of(name)
         wplus = torch.from_numpy(expected["wplus_in"]).requires_grad_()
 
-        image = generator.synthesize(wplus)
-        (gradient,) = torch.autograd.grad((image * torch.from_numpy(expected["probe"])).sum(), wplus)
+        score = (generator.synthesize(wplus) * torch.from_numpy(expected["probe"])).sum()
+        (gradient,) = torch.autograd.grad(score, wplus)
 
         assert_close(gradient, expected["wplus_grad"])
 

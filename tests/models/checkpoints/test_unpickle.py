@@ -96,7 +96,7 @@ class TestNothingRuns:
 
         found = read_pickle(io.BytesIO(stream), Report())
 
-        assert {"class_name": "G", "state": {"a": 1}} == vars(found)
+        assert vars(found) == {"class_name": "G", "state": {"a": 1}}
 
     def test_stand_ins_cannot_be_changed(self):
         """
@@ -143,7 +143,7 @@ class TestTensors:
         """
         stream = pickle.dumps([np.float64(0.25), np.int32(-3)], protocol=protocol)
 
-        assert [0.25, -3] == read_pickle(io.BytesIO(stream), Report())
+        assert read_pickle(io.BytesIO(stream), Report()) == [0.25, -3]
 
     @pytest.mark.parametrize(
         ("offset", "size", "stride"),

@@ -85,6 +85,18 @@ def test_hidden_characters_in_names_are_refused(tmp_path):
     assert (file, "control characters" in problem) == ("a\\u202egnp.exe", True)
 
 
+def test_names_that_end_early_are_refused(tmp_path):
+    """
+    A name with a NUL in it reads as a shorter one to some programs.
+    """
+    path = zipped(tmp_path, [("a.png_b.exe", b"")])
+    path.write_bytes(path.read_bytes().replace(b"a.png_", b"a.png\0"))
+
+    ((file, problem),) = refused(path)
+
+    assert (file, "control characters" in problem) == ("a.png", True)
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFBLK])
 def test_links_and_devices_are_refused(tmp_path, kind):
     """

@@ -59,11 +59,11 @@ class TestDecodeImage:
         """
         A 16-bit grey picture loses its low byte.
         """
-        deep = np.array([[0x1234, 0xFFFF, 0x00FF]], dtype=np.uint16)
+        deep = np.array([[0x1234, 0xFFFF, 0x00FF, 0x8000]], dtype=np.uint16)
 
         read = decode_image(saved(Image.fromarray(deep)), "a.png")
 
-        assert read[..., 0].tolist() == [[0x12, 0xFF, 0x00]]
+        assert read[..., 0].tolist() == [[0x12, 0xFF, 0x00, 0x80]]
 
     def test_sixteen_bit_colour_keeps_the_high_byte_too(self):
         """

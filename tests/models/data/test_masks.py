@@ -84,10 +84,10 @@ class TestDecodeMask:
         and the ids there are.
         """
         with pytest.raises(InvalidImage) as caught:
-            decode_mask(mask_file([[0, 0, 0], [0, 7, 9]]), "masks/a.png", FACE, (2, 3))
+            decode_mask(mask_file([[0, 0, 3], [0, 4, 9]]), "masks/a.png", FACE, (2, 3))
 
         assert str(caught.value).startswith(
-            "masks/a.png: holds 7 at (row 1, column 1) and 1 more such pixels; the label has ids "
+            "masks/a.png: holds 4 at (row 1, column 1) and 1 more such pixels; the label has ids "
             "0..3 and no ignore_index: add the class"
         )
 

@@ -60,7 +60,7 @@ class TestDigests:
             ],
         }
 
-        assert digests(final) == {
+        assert digests("datasets", final) == {
             "data/shard-000000.tar": "a",
             "attempts/2/ensemble.safetensors": "b",
             "i.png": "c",
@@ -71,7 +71,14 @@ class TestDigests:
         """
         A lineage names files of the resources that this one was made from.
         """
-        assert digests({"lineage": {"ensemble": {"path": "x", "sha256": "a"}}}) == {}
+        assert digests("generations", {"lineage": {"ensemble": {"path": "x", "sha256": "a"}}}) == {}
+
+    def test_of_a_generator_is_its_card_s(self):
+        """
+        A generator's card is about one file, whose digest it has at the top.
+        """
+        assert digests("generators", {"sha256": "a"}) == {"generator.safetensors": "a"}
+        assert digests("generators", None) == {}
 
 
 class TestIsShown:

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from models.demo import losses
+
+
+def images(n=2, size=16, seed=0):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+class TestRegression:
+    def test_is_zero_for_the_target_itself(self):
+        """
+        An image that is its target costs nothing, any other something, each by itself.
+        """
+        drawn = torch.cat([images(1), images(1, seed=1)])
+
+        cost = losses.regression(drawn, images(1).expand(2, -1, -1, -1), torch.ones(2, 1, 16, 16))
+
+        assert cost[0] == 0
+        assert cost[1] > 0
+
+    def test_weights_say_where_errors_matter(self):
+        """
+        The same error costs more where weights are high; their scale does not matter.
+        """
+        target = images(1)
+        drawn, weights = target.clone(), torch.ones(1, 1, 16, 16)
+        drawn[..., :8, :] += 0.5
+        weights[..., :8, :] = 9
+
+        high = losses.regression(drawn, target, weights)
+        low = losses.regression(drawn, target, weights.flip(2))
+
+        assert high > 3 * low
+        torch.testing.assert_close(high, losses.regression(drawn, target, 7 * weights))
+
+
+def test_gradient_penalty_of_a_linear_critic():
+    """
+    A critic c * sum(image) has gradient c everywhere, so the penalty is c^2 times the size.
+    """
+    real = images(2, size=4).requires_grad_()
+
+    penalty = losses.gradient_penalty(0.5 * real.sum(dim=(1, 2, 3)), real)
+
+    assert penalty.item() == pytest.approx(0.25 * 3 * 4 * 4)
+
+
+def test_adversarial_losses_at_a_draw():
+    """
+    A discriminator that cannot tell costs log 2 per side.
+    """
+    logits = torch.zeros(4)
+
+    log2 = torch.tensor(2.0).log()
+    torch.testing.assert_close(losses.generator_loss(logits), log2)
+    torch.testing.assert_close(losses.discriminator_loss(logits, logits), 2 * log2)

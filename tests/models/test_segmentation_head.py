@@ -1,0 +1,146 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from models.heads import head_of
+from models.heads.base import UNLABELLED, Vote
+from models.heads.segmentation import jensen_shannon, nearest, without_specks
+from models.labels import SegmentationSpec
+
+SPEC = SegmentationSpec(classes=("background", "a", "b", "c"), ignore_index=255)
+
+
+def logits(members=5, pixels=50, classes=4, seed=0):
+    """
+    Random outputs [M, P, K].
+    """
+    stream = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(members, pixels, classes, generator=stream)
+
+
+def votes_of(preferred, classes=4, strength=10.0):
+    """
+    Logits [M, 1, K] of members that each prefer one class.
+    """
+    return strength * torch.nn.functional.one_hot(torch.tensor(preferred), classes)[:, None].float()
+
+
+class TestDecide:
+    def test_soft_takes_the_highest_mean_probability(self):
+        """
+        Probabilities are averaged, not logits: a member that is sure weighs no more than one.
+        """
+        outputs = logits()
+        expected = [
+            max(range(4), key=lambda k, p=p: sum(math.exp(v) for v in [0]) * float(
+                torch.stack([torch.softmax(m[p], 0) for m in outputs]).mean(0)[k]
+            ))
+            for p in range(50)
+        ]
+
+        assert expected == head_of(SPEC).decide(outputs, Vote.SOFT).labels.tolist()
+
+    def test_hard_takes_the_class_most_members_prefer(self):
+        """
+        Two members that barely prefer a class beat one that is sure of another.
+        """
+        outputs = torch.tensor([[[0.0, 0.1, 0, 0]], [[0.0, 0.1, 0, 0]], [[0.0, 0, 50, 0]]])
+
+        assert [1] == head_of(SPEC).decide(outputs, Vote.HARD).labels.tolist()
+        assert [2] == head_of(SPEC).decide(outputs, Vote.SOFT).labels.tolist()
+
+    @pytest.mark.parametrize("vote", list(Vote))
+    @pytest.mark.parametrize("preferred", [(3, 1), (1, 3), (2, 3, 1)])
+    def test_the_lowest_id_wins_among_equals(self, vote, preferred):
+        """
+        A tie is decided by the id, in every vote and whatever the order of members.
+        """
+        decided = head_of(SPEC).decide(votes_of(preferred), vote)
+
+        assert [1] == decided.labels.tolist()
+        assert torch.uint8 == decided.labels.dtype
+
+
+class TestUncertainty:
+    def test_is_the_mean_divergence_from_the_mean(self):
+        """
+        Jensen-Shannon: the members' mean Kullback-Leibler divergence from their mean.
+        """
+        p = torch.softmax(logits().double(), dim=-1)
+        mean = p.mean(0)
+        expected = (p * (p / mean).log()).sum(-1).mean(0)
+
+        torch.testing.assert_close(jensen_shannon(p, p.log(), mean), expected)
+
+    def test_runs_from_agreement_to_the_logarithm_of_the_members(self):
+        """
+        Zero where all members say the same, ln M where each is sure of a class of its own.
+        """
+        head = head_of(SPEC)
+
+        assert 0 == float(head.decide(logits(1), Vote.SOFT).uncertainty.max())
+        sure = head.decide(votes_of((0, 1, 2), strength=100.0), Vote.SOFT)
+        assert math.isclose(math.log(3), float(sure.uncertainty), rel_tol=1e-6)
+
+
+class TestTargets:
+    def test_ignored_pixels_are_unlabelled(self):
+        """
+        The ignore value never becomes a target.
+        """
+        mask = np.array([[0, 255], [3, 2]], dtype=np.uint8)
+
+        targets = head_of(SPEC).targets(mask, (2, 2))
+
+        assert [0, UNLABELLED, 3, 2] == targets.tolist()
+
+    @pytest.mark.parametrize("size", [(4, 6), (8, 12), (2, 3), (5, 7)])
+    def test_resizing_takes_what_lies_at_the_centre(self, size):
+        """
+        Every pixel of the resized mask is the old pixel that its centre falls into.
+        """
+        mask = np.arange(24, dtype=np.uint8).reshape(4, 6)
+
+        got = nearest(mask, size)
+
+        for row in range(size[0]):
+            for column in range(size[1]):
+                r = (2 * row + 1) * 4 // (2 * size[0])
+                c = (2 * column + 1) * 6 // (2 * size[1])
+                assert mask[r, c] == got[row, column]
+
+    def test_specks_become_background(self):
+        """
+        A class of fewer pixels than the least becomes background; the ignore value stays.
+        """
+        mask = np.array([[1, 1, 1, 2], [0, 0, 255, 2]], dtype=np.uint8)
+
+        expected = [[1, 1, 1, 0], [0, 0, 255, 0]]
+        assert expected == without_specks(mask, 3, keep=255).tolist()
+
+
+class TestLossAndAgreement:
+    def test_each_member_has_a_loss_of_its_own(self):
+        """
+        A member's loss is the mean cross-entropy of its own pixels.
+        """
+        outputs = logits(members=2, pixels=3)
+        targets = torch.tensor([[0, 1, 2], [3, 3, 0]])
+        expected = [
+            -sum(float(torch.log_softmax(outputs[m, p], 0)[targets[m, p]]) for p in range(3)) / 3
+            for m in range(2)
+        ]
+
+        assert pytest.approx(expected) == head_of(SPEC).loss(outputs, targets).tolist()
+
+    def test_agreement_is_the_mean_iou_of_the_vote(self):
+        """
+        All right is 1; with one of four pixels wrong both classes lose.
+        """
+        outputs = votes_of((1,)).repeat(1, 4, 1)
+
+        assert 1.0 == head_of(SPEC).agreement(outputs, torch.ones(4, dtype=torch.int64))
+        targets = torch.tensor([1, 1, 1, 2])
+        assert 3 / 8 == head_of(SPEC).agreement(outputs, targets)

@@ -1,0 +1,55 @@
+"""Makes one shard of a generation as its plan says: the same bytes whoever makes it."""
+
+from collections.abc import Iterator
+
+from models.data.manifest import SampleInfo, ShardFragment
+from models.data.shards import ShardSample, write_shard
+from models.generation import Plan, fill_shard
+from workers import keys
+from workers.errors import Retryable
+from workers.params import GenerationParams
+from workers.tasks import parents
+from workers.tasks.context import TaskContext
+
+
+def run(context: TaskContext) -> None:
+    """Write the shard, and then what is to be known of it.
+
+    Raises:
+        UncertaintyRuleTooStrict: too few candidates are certain enough.
+        Retryable: the plan is for another kind of device than this worker's.
+        TaskFailed: `parent_not_ready`.
+    """
+    if _is_there(context):
+        return
+    plan = Plan.model_validate_json(context.store.get(context.key("plan.json")))
+    device = context.runtime.device.type
+    if plan.device != device:
+        raise Retryable(
+            f"the shards are planned for {plan.device}, this worker computes on {device}"
+        )
+    infos: list[SampleInfo] = []
+    path = context.scratch / "shard.tar"
+    with context.runtime.computing_with(plan.threads):
+        written = write_shard(path, _samples(context, plan, infos))
+    place = keys.shard(context.index)
+    candidates = infos[-1].candidate + 1
+    fragment = ShardFragment.of(place, written, candidates, infos)
+    context.store.put_file(context.key(place), path, "application/x-tar")
+    context.put_json(keys.fragment(context.index), fragment.model_dump(mode="json"))
+
+
+def _is_there(context: TaskContext) -> bool:
+    """Whether an earlier attempt has made the shard; its fragment is written last."""
+    return context.store.size(context.key(keys.fragment(context.index))) is not None
+
+
+def _samples(context: TaskContext, plan: Plan, infos: list[SampleInfo]) -> Iterator[ShardSample]:
+    """The shard's samples, each noted in `infos`."""
+    (label_generator_id,) = context.params(GenerationParams).label_generator_ids
+    card = parents.document(context, "label-generators", label_generator_id)
+    label_generator = parents.label_generator(context, label_generator_id, card)
+    generator = parents.generator(context, card["generator_id"])
+    for sample, info in fill_shard(generator, label_generator, plan, context.index, context.report):
+        infos.append(info)
+        yield sample

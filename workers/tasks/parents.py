@@ -1,0 +1,70 @@
+"""Reads what a compute task's resource is made of: other resources of the same tenant."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from models.data.manifest import DatasetManifest
+from models.data.sample import Sample, read_sample
+from models.label_generator import LabelGenerator
+from models.stylegan2.networks import Generator
+from workers import keys
+from workers.errors import ObjectNotFound, TaskFailed
+from workers.tasks.context import TaskContext
+
+
+def document(context: TaskContext, collection: str, resource_id: str) -> dict[str, Any]:
+    """A ready resource's final document.
+
+    Raises:
+        TaskFailed: `parent_not_ready`.
+    """
+    key = context.parent_key(collection, resource_id, keys.FINAL[collection])
+    try:
+        found: dict[str, Any] = json.loads(context.store.get(key))
+    except ObjectNotFound as error:
+        problem = f"{resource_id} is not ready; wait for its job, or make it again if that failed"
+        raise TaskFailed("parent_not_ready", problem) from error
+    return found
+
+
+def generator(context: TaskContext, resource_id: str) -> Generator:
+    """A registered generator, on the worker's device."""
+    sha256 = document(context, "generators", resource_id)["sha256"]
+    key = context.parent_key("generators", resource_id, "generator.safetensors")
+    return context.runtime.generator(sha256, partial(context.store.get_file, key), context.scratch)
+
+
+def label_generator(context: TaskContext, resource_id: str, card: dict[str, Any]) -> LabelGenerator:
+    """The label generator that `card` describes, on the worker's device."""
+    ensemble = card["ensemble"]
+    key = context.parent_key("label-generators", resource_id, ensemble["path"])
+    fetch = partial(context.store.get_file, key)
+    return context.runtime.label_generator(ensemble["sha256"], fetch, context.scratch)
+
+
+def latents(context: TaskContext, inversion_id: str, report: dict[str, Any]) -> Tensor:
+    """The latents that an inversion's report names: float32 [N, num_ws, w_dim], on the CPU."""
+    key = context.parent_key("inversions", inversion_id, report["latents"]["path"])
+    found: Tensor = load_tensors(context.store.get(key))["latents"]
+    return found
+
+
+def dataset(context: TaskContext, resource_id: str) -> DatasetManifest:
+    """A ready dataset's manifest."""
+    return DatasetManifest.model_validate(document(context, "datasets", resource_id))
+
+
+def samples(context: TaskContext, resource_id: str, manifest: DatasetManifest) -> Iterator[Sample]:
+    """The labelled pictures of a dataset, in its order."""
+    for done, item in enumerate(manifest.items, start=1):
+        image, mask = (
+            (path, context.store.get(context.parent_key("datasets", resource_id, path)))
+            for path in (item.image, item.mask)
+        )
+        yield read_sample(item.key, image, mask, manifest.label)
+        context.report("reading", done, len(manifest.items), "images")

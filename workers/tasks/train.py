@@ -1,0 +1,115 @@
+"""Trains a label generator on the images and latents of an inversion, and calibrates it."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from models.data.pictures import colourise, contact_sheet, heat, palette_of
+from models.generation import calibrate, draw
+from models.label_generator import LabelGenerator, save_label_generator
+from models.label_generator_training import train_label_generator
+from models.seeding import philox
+from models.stylegan2.networks import Generator
+from workers import keys
+from workers.params import TrainParams
+from workers.tasks import parents
+from workers.tasks.context import TaskContext
+from workers.tasks.outputs import attempt_path, in_portions, publish, publish_picture
+
+PREVIEWED, COLUMNS = 16, 4
+
+
+def run(context: TaskContext) -> None:
+    """Write the ensemble, a preview and the card.
+
+    Raises:
+        TrainingImpossible: there are too few labelled pixels.
+        TaskFailed: `parent_not_ready`.
+    """
+    final = keys.FINAL["label-generators"]
+    if context.store.size(context.key(final)) is not None:
+        return
+    params = context.params(TrainParams)
+    inversion = parents.document(context, "inversions", params.inversion_id)
+    generator = parents.generator(context, inversion["generator_id"])
+    made, training = _trained(context, params, inversion, generator)
+    path = context.scratch / "ensemble.safetensors"
+    save_label_generator(made, path)
+    ensemble = publish(context, path, attempt_path(context, "ensemble.safetensors"))
+    card = {
+        "schema_version": 1,
+        "attempt": context.attempt,
+        "name": context.resource.name,
+        "licence": context.resource.licence,
+        "label": made.spec.model_dump(mode="json"),
+        "ensemble": ensemble,
+        "training": {**training, "config": params.config.model_dump(mode="json")},
+        "preview": _write_preview(context, generator, made, params.config.psi),
+        **_parents(context, params, inversion),
+        **_calibration(context, generator, made, params),
+    }
+    context.put_json(final, card)
+
+
+def _trained(
+    context: TaskContext, params: TrainParams, inversion: dict[str, Any], generator: Generator
+) -> tuple[LabelGenerator, dict[str, Any]]:
+    """The label generator, on the worker's device, and a record of its training."""
+    dataset_id = inversion["dataset_id"]
+    manifest = parents.dataset(context, dataset_id)
+    masks = [sample.mask for sample in parents.samples(context, dataset_id, manifest)]
+    latents = parents.latents(context, params.inversion_id, inversion)
+    sha256 = parents.document(context, "generators", inversion["generator_id"])["sha256"]
+    return train_label_generator(
+        generator, latents, masks, manifest.label, sha256, params.config, context.report
+    )
+
+
+def _calibration(
+    context: TaskContext, generator: Generator, made: LabelGenerator, params: TrainParams
+) -> dict[str, Any]:
+    """The card's entries on scores and speed."""
+    config = params.config
+    found = calibrate(
+        generator, made, config.psi, config.calibration_samples, config.seed, context.report
+    )
+    measured = asdict(found)
+    speed = {name: measured.pop(name) for name in ("images_per_second", "bytes_per_sample")}
+    device = {"device": context.runtime.device.type, "threads": torch.get_num_threads()}
+    return {"calibration": measured, "throughput": {**speed, **device}}
+
+
+def _write_preview(
+    context: TaskContext, generator: Generator, made: LabelGenerator, psi: float
+) -> str:
+    """Generated images beside their labels and where the members disagree."""
+    palette = palette_of(made.spec)
+    most = math.log(min(len(made.layers.b1), len(made.spec.classes)))
+    cells = []
+    for some in in_portions(range(PREVIEWED), COLUMNS):
+        drawn = draw(generator, made, [philox("preview", index) for index in some], psi)
+        for image, mask, doubt in zip(drawn.images, drawn.masks, drawn.uncertainty, strict=True):
+            cells += [image, colourise(mask, palette), heat(doubt / max(most, 1e-6))]
+    captions = ("image", "label", "uncertainty") * COLUMNS
+    sheet = contact_sheet(list(in_portions(cells, 3 * COLUMNS)), captions, tile=128)
+    return publish_picture(context, sheet, attempt_path(context, "preview.png"))
+
+
+def _parents(
+    context: TaskContext, params: TrainParams, inversion: dict[str, Any]
+) -> dict[str, Any]:
+    """Where the label generator comes from: ids, and the digests of what they stood for."""
+    generator_id, dataset_id = inversion["generator_id"], inversion["dataset_id"]
+    generator = parents.document(context, "generators", generator_id)
+    return {
+        "generator_id": generator_id,
+        "inversion_id": params.inversion_id,
+        "dataset_id": dataset_id,
+        "lineage": {
+            "generator": {"id": generator_id, "sha256": generator["sha256"]},
+            "dataset": {"id": dataset_id},
+            "inversion": {"id": params.inversion_id, **inversion["latents"]},
+        },
+    }
