@@ -91,7 +91,7 @@ def invert(
     device = generator.w_avg.device
     chunk = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     chunks = [part.to(device) for part in torch.split(images, chunk)]
-    targets = [distance.targets(_at_loss_size(part)) for part in chunks]
+    targets = [distance.targets(at_loss_size(part)) for part in chunks]
     starts = best_starts(generator, torch.cat(targets), distance, config, report)
     found = []
     for index, (part, target, start) in enumerate(
@@ -116,7 +116,7 @@ def measured(
     device = generator.w_avg.device
     found = []
     for part, ws in zip(torch.split(images, 1), torch.split(latents, 1), strict=True):
-        target = distance.targets(_at_loss_size(part.to(device)))
+        target = distance.targets(at_loss_size(part.to(device)))
         problem = _Problem(
             generator, part.to(device), target, ws.to(device), distance, InversionConfig(steps=0)
         )
@@ -175,7 +175,7 @@ def best_starts(
     for streams in _batches(config):
         with torch.no_grad():
             ws = mapped(generator, streams)
-            images = _at_loss_size(generator.synthesize(ws))
+            images = at_loss_size(generator.synthesize(ws))
             lowest, which = pairwise(distance, images, targets).min(dim=0)  # [T] each
         closer = lowest < nearest
         best = torch.where(closer[:, None, None], ws[which], best)
@@ -194,7 +194,7 @@ def learning_rate(step: int, steps: int, plateau: float) -> float:
     return plateau * min(1, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / 0.25)))
 
 
-def _at_loss_size(images: Tensor) -> Tensor:
+def at_loss_size(images: Tensor) -> Tensor:
     """[N, 3, H, W] reduced, if need be, to `LARGEST` rows (bilinear: from 1024 a 2 x 2 mean)."""
     height, width = images.shape[2:]
     if height <= LARGEST:
@@ -227,7 +227,7 @@ class _Problem:
     def terms(self, ws: Tensor) -> _Terms:
         """The loss terms at ws [N, num_ws, w_dim]."""
         images = self.generator.synthesize(ws)
-        drawn, wanted = _at_loss_size(images), _at_loss_size(self.images)
+        drawn, wanted = at_loss_size(images), at_loss_size(self.images)
         return _Terms(
             distance=self.distance(drawn, self.target),
             mse=((drawn - wanted) / 2).square().mean(dim=(1, 2, 3)),

@@ -8,11 +8,12 @@ pairs of two sets cost one matrix product.
 A distance on anything but the ImageNet trunk is called `perceptual`, never `lpips`.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def _normalised(x: Tensor, root: Tensor) -> Tensor:
     """[N, C, h, w] with channels of unit length, weighed, and divided by sqrt(h * w)."""
     length = (x.square().sum(1, keepdim=True) + _EPSILON).sqrt()
     area = x.shape[2] * x.shape[3]
-    return x / length * (root / area**0.5)[:, None, None]
+    return x / length * (root / math.sqrt(area))[:, None, None]
 
 
 def lpips_distance(trunk: Path | None, device: torch.device) -> FeatureDistance:
@@ -105,15 +106,23 @@ def lpips_distance(trunk: Path | None, device: torch.device) -> FeatureDistance:
         BackboneUnavailable: no such file, it is not VGG16, or it could not be downloaded.
     """
     state = _trunk_state(trunk)
-    import lpips  # Its import takes seconds.
-
-    with warnings.catch_warnings(), torch.random.fork_rng():
-        warnings.simplefilter("ignore")  # It asks torchvision with words of long ago.
-        network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
+    network = package_network()
     _load_trunk(network.net, state, trunk or TRUNK_FILE)
     heads = [lin.model[-1].weight.detach().flatten().to(device) for lin in network.lins]
     scaled = nn.Sequential(network.scaling_layer, network.net).to(device)
     return FeatureDistance("lpips", "VGG16, ImageNet", scaled, heads)
+
+
+def package_network() -> Any:
+    """The `lpips` package's network on VGG16: its own heads, and a random trunk.
+
+    Its constructor would fetch the trunk itself, unasked, from wherever torchvision points.
+    """
+    import lpips  # Its import takes seconds.
+
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore")  # It asks torchvision with words of long ago.
+        return lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
 
 
 def _trunk_state(trunk: Path | None) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.middleware import BodyLimit, RequestContext
+from service.middleware import BodyLimit, HostCheck, RequestContext
 from service.problems import add_problem_handlers, problem_schemas
 from service.routes import (
     datasets,
@@ -81,6 +81,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     add_problem_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=_body_limit(settings))
+    app.add_middleware(HostCheck, allow_remote=settings.allow_remote)
     app.add_middleware(RequestContext, metrics=services.metrics)
     app.include_router(uploads.router)
     for resource in (

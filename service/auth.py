@@ -1,9 +1,12 @@
 """Whose requests these are. Without API keys there is one tenant, and only this machine may ask."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from fastapi import Depends
+
+_HOST = re.compile(r"(?:\[([^\]]+)\]|([^\[\]:]+))(?::\d+)?")  # [IPv6] or a name, then a port.
 
 DEFAULT_TENANT = "default"
 
@@ -30,8 +33,18 @@ def refusal_to_bind(host: str, allow_remote: bool) -> str | None:
     )
 
 
+def is_meant_for_us(host: str, allow_remote: bool) -> bool:
+    """Whether a request with this `Host` header may be meant for this service.
+
+    A web page can let its own name point to 127.0.0.1 and then ask us, as the same site, whatever
+    it likes. While only this machine may ask, we answer to no other names than this machine's.
+    """
+    match = _HOST.fullmatch(host)
+    return allow_remote or (match is not None and _is_loopback(match[1] or match[2]))
+
+
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

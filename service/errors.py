@@ -13,6 +13,8 @@ ServiceError
 ├── InsufficientStorage    the store has too little room
 ├── BodyTooLarge           more bytes than this route takes
 ├── UnsupportedMediaType   a body that is not JSON where JSON is wanted
+├── TooSlow                a body of which nothing more comes
+├── UnknownHost            a request that was meant for another server
 ├── RangeNotSatisfiable    a range that begins behind the end of the file
 └── Unready                Redis or the store does not answer its check
 
@@ -31,8 +33,10 @@ from models.errors import InvalidImage
 from workers.errors import (
     IllegalTransition,
     NotFound,
+    ObjectNotFound,
     QueueUnavailable,
     StorageError,
+    StorageFull,
     StorageUnavailable,
 )
 
@@ -129,6 +133,14 @@ class UnsupportedMediaType(ServiceError):
     """A body that is not JSON, where JSON is wanted."""
 
 
+class TooSlow(ServiceError):
+    """A body of which nothing more comes."""
+
+
+class UnknownHost(ServiceError):
+    """A request that was meant for another server."""
+
+
 class RangeNotSatisfiable(ServiceError):
     """A range that begins behind the end of the file."""
 
@@ -166,6 +178,12 @@ ANSWERS: Mapping[type[Exception], Answer] = {
         HTTPStatus(422), "checksum_mismatch", "The bytes are not those that were announced"
     ),
     NotFound: Answer(HTTPStatus.NOT_FOUND, "not_found", "There is no such thing"),
+    ObjectNotFound: Answer(
+        HTTPStatus.NOT_FOUND,
+        "not_found",
+        "There is no such thing",
+        detail="what was asked for was removed in the meantime",
+    ),
     NotReady: Answer(HTTPStatus.CONFLICT, "not_ready", "Something it needs is not ready"),
     KeyReused: Answer(
         HTTPStatus.CONFLICT, "idempotency_key_reused", "The Idempotency-Key is taken"
@@ -179,6 +197,10 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     UnsupportedMediaType: Answer(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
     ),
+    TooSlow: Answer(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "The body did not come"),
+    UnknownHost: Answer(
+        HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", "The request was meant for another server"
+    ),
     RangeNotSatisfiable: Answer(
         HTTPStatus(416), "range_not_satisfiable", "The file has no such range"
     ),
@@ -187,6 +209,13 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     ),
     InsufficientStorage: Answer(
         HTTPStatus.INSUFFICIENT_STORAGE, "insufficient_storage", "The store is too full"
+    ),
+    StorageFull: Answer(
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "insufficient_storage",
+        "The store is too full",
+        detail="the store ran full while this was written; nothing of it was kept",
+        remedy="free room in the store, or ask for less",
     ),
     StorageUnavailable: Answer(
         HTTPStatus.SERVICE_UNAVAILABLE,

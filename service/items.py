@@ -26,6 +26,7 @@ from workers.storage.base import ObjectStore
 # Pictures decoded at once: 150 MB each at the most.
 _DECODERS = 4
 _LOCK_SECONDS = 60
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ class Items:
 
     def _open_dataset(self, tenant: str, dataset_id: str) -> Resource:
         dataset = self._resources.load(tenant, "datasets", dataset_id)
-        if dataset.job_id is not None:
+        # With a job's name but without the job, a crash cut the sealing short: it may be repeated.
+        if dataset.job_id is not None and self._resources.find(tenant, "datasets", dataset_id):
             raise DatasetSealed(
                 f"dataset {dataset_id} is sealed and does not change any more",
                 "make a new dataset: POST /v1/datasets",
@@ -166,7 +168,9 @@ class Items:
     @contextmanager
     def _locked(self, dataset: Resource) -> Iterator[None]:
         name = f"handsoff:lock:{dataset.tenant}:{dataset.id}"
-        with self._redis.lock(name, timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS):
+        with self._redis.lock(
+            name, timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS, sleep=_LOOK_AGAIN_SECONDS
+        ):
             self._open_dataset(dataset.tenant, dataset.id)  # Still?
             yield
 

@@ -12,7 +12,8 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge
+from service.auth import is_meant_for_us
+from service.errors import BodyTooLarge, UnknownHost
 from service.metrics import Metrics
 from service.problems import REQUEST_ID, problem_response
 
@@ -85,6 +86,27 @@ class RequestContext:
             milliseconds=round(seconds * 1000, 2),
             client=client[0] if client else None,
         )
+
+
+class HostCheck:
+    """Refuses requests for other hosts; see `service.auth.is_meant_for_us`."""
+
+    def __init__(self, app: ASGIApp, allow_remote: bool) -> None:
+        self._app = app
+        self._allow_remote = allow_remote
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        host = Headers(scope=scope).get("host", "") if scope["type"] == "http" else "localhost"
+        if is_meant_for_us(host, self._allow_remote):
+            await self._app(scope, receive, send)
+            return
+        refusal = UnknownHost(
+            f"this service does not answer to the name {host[:80]!r}",
+            "ask for 127.0.0.1 or localhost, or set HANDSOFF_ALLOW_REMOTE=true where something "
+            "else keeps strangers out",
+        )
+        await problem_response(scope, refusal)(scope, receive, send)
 
 
 class BodyLimit:

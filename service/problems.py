@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -24,6 +25,8 @@ from service.errors import (
     answer_to,
 )
 from workers.errors import WorkersError
+
+log = structlog.get_logger("service.problems")
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "handsoff.request_id"  # Where the middleware leaves it in the ASGI scope.
@@ -105,7 +108,11 @@ def add_problem_handlers(app: FastAPI) -> None:
             # The framework names the methods of the first route that has this path, not of all.
             headers = {"Allow": ", ".join(sorted(_methods(app, request.url.path)))}
             error = HTTPException(error.status_code, error.detail, headers)
-        return problem_response(request.scope, error)
+        response = problem_response(request.scope, error)
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The answer tells little: what was unavailable, and where, is for the log.
+            log.warning("request refused", status=response.status_code, error=str(error))
+        return response
 
     for kind in (
         ServiceError,

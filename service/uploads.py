@@ -10,7 +10,14 @@ import anyio
 import anyio.from_thread
 from pydantic import BaseModel, ConfigDict
 
-from service.errors import BodyTooLarge, ChecksumMismatch, FieldError, NotReady, Unprocessable
+from service.errors import (
+    BodyTooLarge,
+    ChecksumMismatch,
+    FieldError,
+    NotReady,
+    TooSlow,
+    Unprocessable,
+)
 from service.resources import check_collection
 from service.room import Room
 from workers import keys
@@ -62,12 +69,14 @@ class Uploads:
         store: the bucket.
         room: how much of it may be filled.
         limit: bytes that one upload may hold.
+        patience: seconds that a body may pause; then its thread is needed for others.
     """
 
-    def __init__(self, store: ObjectStore, room: Room, limit: int) -> None:
+    def __init__(self, store: ObjectStore, room: Room, limit: int, patience: float = 60.0) -> None:
         self._store = store
         self._room = room
         self._limit = limit
+        self._patience = patience
         self._streams = anyio.CapacityLimiter(_STREAMS)
 
     def get(self, tenant: str, upload_id: str) -> Arrived:
@@ -130,6 +139,13 @@ class Uploads:
                 "PUT the file to the `put.url` that the upload was answered with",
                 [FieldError(field, "has no content yet")],
             )
+        if arrived.upload.size not in (None, arrived.size):  # Sent past us, to the bucket.
+            detail = f"{arrived.size} bytes came, {arrived.upload.size} were announced"
+            raise NotReady(
+                f"upload {upload_id}: {detail}",
+                "PUT the file again to the `put.url` that the upload was answered with",
+                [FieldError(field, detail)],
+            )
         return arrived.upload
 
     async def receive(
@@ -146,8 +162,9 @@ class Uploads:
             ChecksumMismatch: size or digest are not those of the upload; nothing is stored.
             BodyTooLarge: it is longer than an upload may be; nothing is stored.
             InsufficientStorage: the store has too little room.
+            TooSlow: nothing more of it came; nothing is stored.
         """
-        source = io.BufferedReader(_CheckedStream(body, upload), _CHUNK)
+        source = io.BufferedReader(_CheckedStream(body, upload, self._patience), _CHUNK)
 
         def store() -> int:
             self._room.require(announced or upload.size or 0, "the upload")
@@ -162,10 +179,11 @@ class Uploads:
 class _CheckedStream(io.RawIOBase):
     """An async body as a file that a thread can read; its end is only reached if all is right."""
 
-    def __init__(self, body: AsyncIterator[bytes], upload: Upload) -> None:
+    def __init__(self, body: AsyncIterator[bytes], upload: Upload, patience: float) -> None:
         super().__init__()
         self._body = body
         self._upload = upload
+        self._patience = patience
         self._rest = memoryview(b"")
         self._digest = hashlib.sha256()
         self._size = 0
@@ -186,10 +204,19 @@ class _CheckedStream(io.RawIOBase):
 
     async def _next(self) -> bytes:
         """The next chunk that is not empty; empty at the end."""
+        try:
+            with anyio.fail_after(self._patience):
+                chunk = await self._chunk()
+        except TimeoutError as error:
+            detail = f"nothing more of the body came for {self._patience:g} s"
+            raise TooSlow(detail, "send the file again") from error
+        self._digest.update(chunk)
+        self._size += len(chunk)
+        return chunk
+
+    async def _chunk(self) -> bytes:
         async for chunk in self._body:
             if chunk:
-                self._digest.update(chunk)
-                self._size += len(chunk)
                 return chunk
         return b""
 

@@ -64,6 +64,7 @@ class EmbeddedRedis:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if folder.stat().st_uid != os.getuid():
                 raise PermissionError(f"{folder} belongs to somebody else; remove it")
+            folder.chmod(0o700)  # Its files hold what users asked for.
         options = {
             "port": "0",
             "unixsocket": str(self.socket),

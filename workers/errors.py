@@ -5,6 +5,7 @@ WorkersError
 ├── NotFound               no such job, resource or object
 ├── StorageError           the object store refused or failed
 │   ├── ObjectNotFound     no object of that key          (also a NotFound)
+│   ├── StorageFull        there is no room left in it
 │   └── StorageUnavailable it cannot be reached; worth trying again
 ├── QueueUnavailable       Redis cannot be reached; worth trying again
 ├── TaskFailed             the job's own fault or its input's: final, not tried again
@@ -34,6 +35,10 @@ class StorageError(WorkersError):
 
 class ObjectNotFound(StorageError, NotFound):
     """The object store holds nothing under that key."""
+
+
+class StorageFull(StorageError):
+    """There is no room left in the object store."""
 
 
 class StorageUnavailable(StorageError):

@@ -155,8 +155,13 @@ class JobRecords:
         return [(tenant, job_id) for tenant, job_id in (m.split("/") for m in members)]
 
     def dependents(self, tenant: str, job_id: str) -> list[str]:
-        """Ids of the jobs that wait, or waited, for this one."""
+        """Ids of the jobs that wait for this one."""
         return sorted(str(m) for m in self._redis.smembers(names.after(tenant, job_id)))
+
+    def waits_no_more(self, record: JobRecord) -> None:
+        """Take a job that has ended off those that wait for others."""
+        for parent in record.after:
+            self._redis.srem(names.after(record.tenant, parent), record.id)
 
     def _texts(self, tenant: str, members: list[str]) -> list[str | None]:
         with unavailable(), self._redis.pipeline(transaction=False) as pipeline:

@@ -12,7 +12,16 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# KEYS: job, stage's steps, leases. ARGV: stage, index, attempt, worker, place, lease in ms.
+# Whether the step of ARGV is this attempt's and this worker's: not the number alone, for a Redis
+# that lost its last second may have given it twice.
+HELD = """
+local function held(step)
+    local last = redis.call('HMGET', KEYS[2], 't:' .. step[1], 'w:' .. step[1])
+    return last[1] == step[2] and last[2] == step[4] and redis.call('ZSCORE', KEYS[3], step[3])
+end
+"""
+
+# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, worker, stage, lease in ms.
 CLAIM = (
     NOW
     + """
@@ -20,43 +29,42 @@ local job = redis.call('HMGET', KEYS[1], 'stage', 'steps', 'base', 'cancel')
 if not job[1] or redis.call('HEXISTS', KEYS[1], 'verdict') == 1
     or redis.call('HEXISTS', KEYS[1], 'ended') == 1 then return 'ended' end
 if job[4] then return 'cancelled' end
-if job[1] ~= ARGV[1] or tonumber(ARGV[2]) >= tonumber(job[2]) then return 'over' end
-local i, attempt = ARGV[2], tonumber(ARGV[3])
+if job[1] ~= ARGV[5] or tonumber(ARGV[1]) >= tonumber(job[2]) then return 'over' end
+local i, attempt = ARGV[1], tonumber(ARGV[2])
 local step = redis.call('HMGET', KEYS[2], 't:' .. i, 'w:' .. i, 'd:' .. i)
 if step[3] then return 'over' end
 local last = tonumber(step[1] or job[3])
-if redis.call('ZSCORE', KEYS[3], ARGV[5]) then
+if redis.call('ZSCORE', KEYS[3], ARGV[3]) then
     if last == attempt and step[2] == ARGV[4] then return 'claimed' end
     return 'held'
 end
 if attempt <= last then return 'stale' end
 redis.call('HSET', KEYS[2], 't:' .. i, attempt, 'w:' .. i, ARGV[4])
-redis.call('ZADD', KEYS[3], now + ARGV[6], ARGV[5])
+redis.call('ZADD', KEYS[3], now + ARGV[6], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'leased', 1)
 return 'claimed'
 """
 )
 
-# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, lease in ms.
+# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, worker, lease in ms.
 RENEW = (
     NOW
+    + HELD
     + """
-if redis.call('HGET', KEYS[2], 't:' .. ARGV[1]) ~= ARGV[2] then return 0 end
-if not redis.call('ZSCORE', KEYS[3], ARGV[3]) then return 0 end
-redis.call('ZADD', KEYS[3], now + ARGV[4], ARGV[3])
+if not held(ARGV) then return 0 end
+redis.call('ZADD', KEYS[3], now + ARGV[5], ARGV[3])
 return 1 + redis.call('HEXISTS', KEYS[1], 'cancel')
 """
 )
 
-# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, done, total, phase.
+# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, worker, done, total, phase.
 # Sums over the stage: a step that ended without a word counts as one of the largest.
 PROGRESS = (
     NOW
+    + HELD
     + """
-local i = ARGV[1]
-if redis.call('HGET', KEYS[2], 't:' .. i) ~= ARGV[2] then return false end
-if not redis.call('ZSCORE', KEYS[3], ARGV[3]) then return false end
-local done, total = tonumber(ARGV[4]), tonumber(ARGV[5])
+if not held(ARGV) then return false end
+local i, done, total = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6])
 local before = redis.call('HGET', KEYS[2], 'u:' .. i)
 local old_done, old_total = 0, 0
 if before then
@@ -64,7 +72,7 @@ if before then
 else
     redis.call('HINCRBY', KEYS[2], 'told', 1)
 end
-redis.call('HSET', KEYS[2], 'u:' .. i, ARGV[4] .. '/' .. ARGV[5])
+redis.call('HSET', KEYS[2], 'u:' .. i, ARGV[5] .. '/' .. ARGV[6])
 done = redis.call('HINCRBY', KEYS[2], 'sum_done', done - old_done)
 local sum = redis.call('HINCRBY', KEYS[2], 'sum_total', total - old_total)
 local stage = redis.call('HMGET', KEYS[2], 'largest', 'told', 'silent', 'phase', 'since', 'from')
@@ -73,50 +81,53 @@ local steps = tonumber(redis.call('HGET', KEYS[1], 'steps'))
 done = done + tonumber(stage[3] or 0) * largest
 sum = sum + (steps - tonumber(stage[2])) * largest
 local since, from = tonumber(stage[5] or now), tonumber(stage[6] or done)
-if stage[4] ~= ARGV[6] or done < from then since, from = now, done end
-redis.call('HSET', KEYS[2], 'largest', largest, 'phase', ARGV[6], 'since', since, 'from', from)
+if stage[4] ~= ARGV[7] or done < from then since, from = now, done end
+redis.call('HSET', KEYS[2], 'largest', largest, 'phase', ARGV[7], 'since', since, 'from', from)
 return {done, sum, from, now - since}
 """
 )
 
-# KEYS: job, stage's steps, leases. ARGV: stage, index, attempt, place, steps of the next stage.
-COMPLETE = """
-local mark = ARGV[4] .. '/' .. ARGV[3]
+# KEYS: job, stage's steps, leases. ARGV: index, attempt, place, worker, stage, steps of the next.
+COMPLETE = (
+    HELD
+    + """
+local i, mark = ARGV[1], ARGV[3] .. '/' .. ARGV[2] .. '/' .. ARGV[4]
 if redis.call('HGET', KEYS[1], 'last') == mark then return 2 end
-local i = ARGV[2]
-local step = redis.call('HMGET', KEYS[2], 't:' .. i, 'd:' .. i, 'u:' .. i)
-if step[2] == ARGV[3] then return 1 end
-if redis.call('HGET', KEYS[1], 'stage') ~= ARGV[1] or step[1] ~= ARGV[3] then return 0 end
-if redis.call('ZREM', KEYS[3], ARGV[4]) == 0 then return 0 end
+if redis.call('HGET', KEYS[2], 'd:' .. i) == mark then return 1 end
+if redis.call('HGET', KEYS[1], 'stage') ~= ARGV[5] or not held(ARGV) then return 0 end
+redis.call('ZREM', KEYS[3], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'leased', -1)
-redis.call('HSET', KEYS[2], 'd:' .. i, ARGV[3])
-if step[3] then
-    local told, total = step[3]:match('(%d+)/(%d+)')
+redis.call('HSET', KEYS[2], 'd:' .. i, mark)
+local progress = redis.call('HGET', KEYS[2], 'u:' .. i)
+if progress then
+    local told, total = progress:match('(%d+)/(%d+)')
     redis.call('HINCRBY', KEYS[2], 'sum_done', total - told)
 else redis.call('HINCRBY', KEYS[2], 'silent', 1) end
 local done = redis.call('HINCRBY', KEYS[1], 'done', 1)
 if done < tonumber(redis.call('HGET', KEYS[1], 'steps')) then return 1 end
-redis.call('HSET', KEYS[1], 'stage', ARGV[1] + 1, 'steps', ARGV[5], 'done', 0, 'last', mark)
+redis.call('HSET', KEYS[1], 'stage', ARGV[5] + 1, 'steps', ARGV[6], 'done', 0, 'last', mark)
 redis.call('DEL', KEYS[2])
 return 2
 """
+)
 
 # KEYS: job, stage's steps, leases. ARGV: index, attempt (or "" to take an expired lease), place,
-# faults to add. Gives the last attempt, the step's faults, and the leases that the job still has;
-# the second time nothing, and the step is found by whoever looks for open ones.
+# worker, faults to add. Gives the last attempt, the step's faults, and the leases that the job
+# still has; the second time nothing, and the step is found by whoever looks for open ones.
 TAKE_BACK = (
     NOW
+    + HELD
     + """
-local i = ARGV[1]
-local last, expires = redis.call('HGET', KEYS[2], 't:' .. i), redis.call('ZSCORE', KEYS[3], ARGV[3])
+local i, expires = ARGV[1], redis.call('ZSCORE', KEYS[3], ARGV[3])
 if not expires then return false end
-if ARGV[2] ~= '' and last ~= ARGV[2] then return false end
+if ARGV[2] ~= '' and not held(ARGV) then return false end
 if ARGV[2] == '' and tonumber(expires) > now then return false end
 redis.call('ZREM', KEYS[3], ARGV[3])
+local last = redis.call('HGET', KEYS[2], 't:' .. i)
 if not last then return false end
 return {
     tonumber(last),
-    redis.call('HINCRBY', KEYS[2], 'f:' .. i, ARGV[4]),
+    redis.call('HINCRBY', KEYS[2], 'f:' .. i, ARGV[5]),
     redis.call('HINCRBY', KEYS[1], 'leased', -1),
 }
 """

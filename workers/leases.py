@@ -1,8 +1,8 @@
 """Who works on which step, and how far each job is in its flow. In Redis only; knows no queue.
 
 A step is claimed with the number of its attempt, a fencing token: it is higher than that of every
-earlier attempt, and what a worker says afterwards counts only while its number is the last one
-and its lease has not been taken back. The last step of a stage that is completed moves the job on
+earlier attempt, and what a worker says afterwards counts only while it has the last number and
+its lease has not been taken back. The last step of a stage that is completed moves the job on
 to the next stage, in the same script, so exactly once.
 
 Leases are measured by Redis's own clock, so the hosts' clocks need not agree.
@@ -112,27 +112,18 @@ class Leases:
         """How many steps of a job are claimed."""
         return int(self._redis.hget(names.job(tenant, job_id), "leased") or 0)
 
-    def claim(self, step: StepRef, worker: str) -> Claim:
-        """Claim a step for a worker, whose name no other worker ever has."""
-        arguments: list[str | int] = [
-            step.stage,
-            step.index,
-            step.attempt,
-            worker,
-            step.place,
-            self._milliseconds,
-        ]
-        return Claim(str(self._claim(keys=_keys(step), args=arguments)))
+    def claim(self, step: StepRef) -> Claim:
+        """Claim a step for `step.worker`, a name that no other worker ever has."""
+        found = self._claim(keys=_keys(step), args=[*_hold(step), step.stage, self._milliseconds])
+        return Claim(str(found))
 
     def renew(self, step: StepRef) -> Renewal:
         """Keep a claimed step, and hear whether its job shall be cancelled."""
-        arguments: list[str | int] = [step.index, step.attempt, step.place, self._milliseconds]
-        return Renewal(self._renew(keys=_keys(step), args=arguments))
+        return Renewal(self._renew(keys=_keys(step), args=[*_hold(step), self._milliseconds]))
 
     def progress(self, step: StepRef, phase: str, done: int, total: int) -> StageProgress | None:
         """Note how far a claimed step is; how far its stage is then, or None if it is lost."""
-        arguments: list[str | int] = [step.index, step.attempt, step.place, done, total, phase]
-        found = self._progress(keys=_keys(step), args=arguments)
+        found = self._progress(keys=_keys(step), args=[*_hold(step), done, total, phase])
         if found is None:
             return None
         all_done, all_total, begun_at, milliseconds = (int(number) for number in found)
@@ -140,12 +131,12 @@ class Leases:
 
     def complete(self, step: StepRef, next_steps: int) -> Completion:
         """Note that a claimed step is done; if it is its stage's last, begin the next stage."""
-        arguments: list[str | int] = [step.stage, step.index, step.attempt, step.place, next_steps]
+        arguments = [*_hold(step), step.stage, next_steps]
         return Completion(self._complete(keys=_keys(step), args=arguments))
 
     def give_back(self, step: StepRef, *, fault: bool) -> TakenBack | None:
         """End a claim without completing the step; None if it was lost."""
-        return self._taken(step, str(step.attempt), fault)
+        return self._taken(step, [*_hold(step), int(fault)])
 
     def expired(self) -> list[StepRef]:
         """Steps whose workers have been silent for too long, with no attempt in them."""
@@ -155,7 +146,7 @@ class Leases:
 
     def take_expired(self, step: StepRef) -> TakenBack | None:
         """End a silent worker's claim, which is a fault; None if it is no longer expired."""
-        return self._taken(step, "", fault=True)
+        return self._taken(step, [step.index, "", step.place, "", 1])
 
     def open_steps(self, tenant: str, job_id: str, stage: int) -> list[StepRef]:
         """The stage's steps that are neither done nor claimed, each as its next attempt."""
@@ -189,8 +180,7 @@ class Leases:
         members = (str(m).rpartition("/") for m in self._redis.zrange(names.LATER, 0, -1))
         return {step_at(place, int(attempt)).name for place, _, attempt in members}
 
-    def _taken(self, step: StepRef, attempt: str, fault: bool) -> TakenBack | None:
-        arguments: list[str | int] = [step.index, attempt, step.place, int(fault)]
+    def _taken(self, step: StepRef, arguments: list[str | int]) -> TakenBack | None:
         found = self._take_back(keys=_keys(step), args=arguments)
         return TakenBack(*(int(number) for number in found)) if found else None
 
@@ -206,6 +196,11 @@ def _keys(step: StepRef) -> list[str]:
         names.steps(step.tenant, step.job_id, step.stage),
         names.LEASES,
     ]
+
+
+def _hold(step: StepRef) -> list[str | int]:
+    """What every script wants to know of an attempt, and in this order."""
+    return [step.index, step.attempt, step.place, step.worker]
 
 
 def _beginning(step: StepRef) -> str:

@@ -15,7 +15,6 @@ from typing import Self
 
 import structlog
 
-from workers.errors import WorkersError
 from workers.leases import Leases, Renewal
 from workers.progress import StepReporter
 from workers.steps import StepRef
@@ -96,9 +95,9 @@ class Monitor:
                     self.switch.ask(StopReason.CANCELLED)
                 case Renewal.KEPT:
                     self.reporter.publish()
-        except WorkersError as error:
+        except Exception as error:  # Whatever it was, the next beat must come.
             # Nobody else can claim the step in a Redis that is away; the work goes on.
-            _log.warning("heartbeat failed", step=self.step.name, error=str(error))
+            _log.warning("heartbeat failed", step=self.step.name, error=repr(error))
 
     def _watch(self) -> None:
         begin = time.monotonic()

@@ -190,6 +190,7 @@ class Orchestrator:
     def finish(self, record: JobRecord) -> None:
         """Do what follows the end of a job: its claims end, jobs that wait for it are settled."""
         self.leases.forget(record.tenant, record.id)
+        self.jobs.records.waits_no_more(record)
         for job_id in self.jobs.records.dependents(record.tenant, record.id):
             self.settle(self.jobs.get(record.tenant, job_id))
 

@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from workers.errors import NotFound, WorkersError
+from workers.errors import QueueUnavailable, WorkersError
 from workers.flows import FLOWS, QueueName
 from workers.jobs import JobRecord, JobState
 from workers.logs import configure_logs
@@ -89,9 +90,10 @@ class Reaper:
             on_their_way |= self._queue.waiting(queue)
         missing: set[str] = set()
         for tenant, job_id in self._orchestrator.jobs.records.living():
-            record = self._orchestrator.jobs.records.read(tenant, job_id)
-            if record is not None:
-                missing |= self._look_after(record, on_their_way)
+            with _alone(job_id):
+                record = self._orchestrator.jobs.records.read(tenant, job_id)
+                if record is not None:
+                    missing |= self._look_after(record, on_their_way)
         self._missing = missing
 
     def note_outage(self) -> None:
@@ -110,21 +112,17 @@ class Reaper:
 
     def _queue_due(self) -> None:
         for step in self._orchestrator.leases.due():
-            try:
+            with _alone(step.job_id):
                 record = self._orchestrator.jobs.get(step.tenant, step.job_id)
-            except NotFound:
-                continue
-            self._orchestrator.queue_step(record, step)
+                self._orchestrator.queue_step(record, step)
 
     def _take_expired(self) -> None:
         if self._clock() < self._peace_until:
             return
         for step in self._orchestrator.leases.expired():
             _log.warning("worker lost", step=step.place)
-            try:
+            with _alone(step.job_id):
                 self._orchestrator.step_lost(step, WORKER_LOST)
-            except NotFound:
-                continue
 
     def _look_after(self, record: JobRecord, on_their_way: set[str]) -> set[str]:
         """Do what can be done at once; the names of the steps that are nowhere."""
@@ -152,6 +150,17 @@ class Reaper:
         _log.warning("step was lost on its way", step=step.name)
         self._orchestrator.queue_step(record, step)
         return True
+
+
+@contextmanager
+def _alone(job_id: str) -> Iterator[None]:
+    """Trouble with one job is told, and the others are looked after; without Redis none can be."""
+    try:
+        yield
+    except (QueueUnavailable, RedisError):
+        raise
+    except Exception as error:
+        _log.error("a job could not be looked after", job=job_id, exc_info=error)
 
 
 def main() -> int:

@@ -17,9 +17,11 @@ def scratch_folder(root: Path) -> Iterator[Path]:
     It is in use as long as its lock is held; the kernel ends that when the process ends.
     """
     root.mkdir(parents=True, exist_ok=True)
-    outer = Path(tempfile.mkdtemp(prefix="step-", dir=root))
-    with (outer / _LOCK).open("w") as lock:
+    unlocked = Path(tempfile.mkdtemp(prefix="new-", dir=root))
+    with (unlocked / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now may others look whether it is in use.
+        outer = unlocked.rename(unlocked.with_name(f"step-{unlocked.name}"))
         folder = outer / "files"
         folder.mkdir()
         try:

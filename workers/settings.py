@@ -23,7 +23,12 @@ class ConnectionSettings(BaseSettings):
         log_format: `console` for people, `json` for log collectors.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HANDSOFF_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HANDSOFF_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # Errors are printed, and there are passwords among the inputs.
+    )
 
     redis_url: str = Field(repr=False)  # It may hold a password.
     store_url: str

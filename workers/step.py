@@ -83,6 +83,7 @@ class StepRunner:
 
     def run(self, step: StepRef) -> None:
         """Claim a step, run its task, and say what became of it; a step not to be had is left."""
+        step = step.held_by(self._worker)
         with structlog.contextvars.bound_contextvars(job=step.job_id, step=step.name):
             try:
                 if self._is_claimed(step):
@@ -93,7 +94,7 @@ class StepRunner:
                 _log.error("step could not be concluded", error=str(error))
 
     def _is_claimed(self, step: StepRef) -> bool:
-        claim = self._orchestrator.leases.claim(step, self._worker)
+        claim = self._orchestrator.leases.claim(step)
         if claim is Claim.CANCELLED:
             record = self._orchestrator.jobs.get(step.tenant, step.job_id)
             self._orchestrator.end_if_cancelled(record)

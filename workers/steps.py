@@ -1,6 +1,6 @@
 """A step of a job, named: what queues carry and leases are held for. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,7 @@ class StepRef:
         stage: which stage of the job's flow, from 0.
         index: which step of the stage, from 0.
         attempt: a fencing token: each attempt at a step has a higher one than those before.
+        worker: who has claimed it, or is about to; not a part of what it is.
     """
 
     tenant: str
@@ -18,6 +19,7 @@ class StepRef:
     stage: int
     index: int
     attempt: int
+    worker: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -32,6 +34,10 @@ class StepRef:
     def again(self, attempt: int) -> "StepRef":
         """Another attempt at the same step."""
         return replace(self, attempt=attempt)
+
+    def held_by(self, worker: str) -> "StepRef":
+        """The same attempt in a worker's hands."""
+        return replace(self, worker=worker)
 
 
 def step_at(place: str, attempt: int = 0) -> StepRef:

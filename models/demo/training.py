@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 from models.checkpoints.neutral import save_generator
 from models.demo.cache import CHUNK, RenderCache, parameters_of, sample_z
@@ -154,7 +154,8 @@ def main() -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rendezvous").unlink(missing_ok=True)
-    mp.start_processes(_work, (folder, recipe, arguments), nprocs=count, start_method="spawn")
+    arguments_of_each = (folder, recipe, arguments)
+    spawn(_work, arguments_of_each, nprocs=count)  # type: ignore[no-untyped-call]
 
 
 def _work(rank: int, folder: Path, recipe: Recipe, arguments: dict[str, Any]) -> None:

@@ -46,7 +46,8 @@ class SegmentationHead:
         """
         log_p = F.log_softmax(outputs, dim=-1)
         p = log_p.exp()
-        mean = p.mean(dim=0)  # [P, K]
+        # In double precision the sum is exact, so that equal votes stay equal in any order.
+        mean = p.mean(dim=0, dtype=torch.float64).float()  # [P, K]
         if vote is Vote.HARD:
             preferred = F.one_hot(outputs.argmax(dim=-1), self.outputs)  # [M, P, K]
             labels = preferred.sum(dim=0).argmax(dim=-1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.failures import Misuse
+from service.cli.failures import WrongUsage
 from service.cli.progress import Bars
 from service.cli.session import Session, session
 from service.cli.work import Licence, Limit, Name, Wait, emit, emit_list, settle
@@ -123,36 +123,40 @@ def _label(classes: str | None, label: Path | None) -> "Segmentation":
     """What the masks mean, from either option.
 
     Raises:
-        Misuse: none or both of the options, or a file that is no label.
+        WrongUsage: none or both of the options, or a file that is no label.
     """
     from service.client import Segmentation
 
     if (classes is None) == (label is None):
-        raise Misuse("say what the masks mean, with either --classes a,b,c or --label FILE.json")
+        raise WrongUsage(
+            "say what the masks mean, with either --classes a,b,c or --label FILE.json"
+        )
     if classes is not None:
         return Segmentation(classes=tuple(name.strip() for name in classes.split(",")))
     assert label is not None
     try:
         return Segmentation.model_validate(json.loads(label.read_text()))
     except ValueError as error:
-        raise Misuse(f'{label}: write JSON like {{"classes": ["background", "face"]}}') from error
+        raise WrongUsage(
+            f'{label}: write JSON like {{"classes": ["background", "face"]}}'
+        ) from error
 
 
 def _pairs(images: Path | None, masks: Path | None) -> Sequence[tuple[Path, Path]]:
     """Images and masks of the same name, sorted; both folders must match exactly.
 
     Raises:
-        Misuse: one of the options is missing, a folder is empty, or a partner is.
+        WrongUsage: one of the options is missing, a folder is empty, or a partner is.
     """
     if images is None and masks is None:
         return []
     if images is None or masks is None:
-        raise Misuse("--images and --masks belong together")
+        raise WrongUsage("--images and --masks belong together")
     left, right = _pictures(images), _pictures(masks)
     for names, others, folder in ((left, right, masks), (right, left, images)):
         alone = sorted(names.keys() - others.keys())
         if alone:
-            raise Misuse(f"{names[alone[0]]} has no partner in {folder} ({len(alone)} in all)")
+            raise WrongUsage(f"{names[alone[0]]} has no partner in {folder} ({len(alone)} in all)")
     return [(left[name], right[name]) for name in sorted(left)]
 
 
@@ -160,7 +164,7 @@ def _pictures(folder: Path) -> Mapping[str, Path]:
     """The picture files of a folder, by name without ending."""
     found = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in PICTURES}
     if not found:
-        raise Misuse(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))})")
+        raise WrongUsage(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))})")
     return found
 
 

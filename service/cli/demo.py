@@ -6,13 +6,14 @@ download goes over HTTP.
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from service.cli.demo_report import Made, figures, finish
+from service.cli.demo_report import Made, check_readable, figures, finish, read_command
 from service.cli.demo_scale import GENERATION_SEED, SEEDS, Scale
 from service.cli.failures import NotStarted
 from service.cli.progress import Bar, Bars
@@ -32,6 +33,7 @@ STAGES = {
     "label_generator": "train the label generator",
     "generation": "generate labelled images",
     "download": "download the shards",
+    "read": "read them with webdataset",
     "evaluation_synthetic": "train on what was generated",
     "evaluation_real16": "train on the real images",
 }
@@ -48,9 +50,12 @@ def run_demo(
         ClientError: the service refused something, or a job failed.
     """
     data = DataDirectory(data_dir)
+    folder = data.root / "demo"
     try:
         with data.locked(), Bars(here.remarks) as bars, ExitStack() as running:
-            story = Story(scale, data.root / "demo", bars)
+            # What an earlier run left could be taken for this one's.
+            shutil.rmtree(folder, ignore_errors=True)
+            story = Story(scale, folder, bars)
             story.draw()
             with story.stage("start"):
                 machine = assemble(data, here.remark, port=port, compute_workers=compute_workers)
@@ -62,7 +67,7 @@ def run_demo(
     except Exception:
         here.remark(f"The logs of all processes are in {data.logs}")
         raise
-    finish(here, story.folder, made, story.seconds, meter)
+    finish(here, folder, made, story.seconds, meter)
 
 
 class Story:
@@ -173,6 +178,8 @@ class Story:
         generation = self._ready(client, "generation", generation)
         with self.stage("download") as bar:
             client.fetch(generation, self.folder / "dataset", bar.bytes)
+        with self.stage("read"):
+            check_readable(read_command(self.folder, generation), scale.samples)
         return generation
 
     def _ready(self, client: Client, stage: str, resource: Resource) -> Resource:

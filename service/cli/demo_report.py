@@ -50,16 +50,11 @@ class Made:
 def finish(
     here: Session, folder: Path, made: Made, seconds: Mapping[str, float], meter: MemoryMeter
 ) -> None:
-    """Write the report and the overview, prove that the shards can be read, tell people.
-
-    Raises:
-        DemoFailed: the shards do not hold what was asked for.
-    """
+    """Write the report and the overview, and tell people."""
     shutil.copyfile(folder / "dataset" / "previews" / "overview.png", folder / "overview.png")
     report = report_of(made, seconds, meter)
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    command = read_command(folder, made)
-    check_readable(command, report["generated"])
+    command = read_command(folder, made.generation)
     here.emit(report, lambda console: _show(console, folder, report, command))
 
 
@@ -114,12 +109,12 @@ def figures(resource: Resource) -> dict[str, Any]:
     return resource.result
 
 
-def read_command(folder: Path, made: Made) -> list[str]:
+def read_command(folder: Path, generation: Resource) -> list[str]:
     """A command that reads every shard with `webdataset` and prints how many samples there are."""
-    shards = figures(made.generation)["shards"]
+    shards = figures(generation)["shards"]
     first, last = (Path(shards[end]["path"]).stem.rpartition("-")[2] for end in (0, -1))
     pattern = _short(folder / "dataset" / "data") + f"/shard-{{{first}..{last}}}.tar"
-    image = made.generation.spec.get("image_format", "png")
+    image = generation.spec.get("image_format", "png")
     return [_short(Path(sys.executable)), "-c", READER.format(shards=pattern, image=image)]
 
 

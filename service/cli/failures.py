@@ -49,7 +49,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-class Misuse(Exception):
+class WrongUsage(Exception):
     """The command line asks for something that cannot be; the message says what to do."""
 
 
@@ -70,12 +70,12 @@ CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (Timeout, ExitCode.TIMEOUT),
     (CorruptDownload, ExitCode.CORRUPT),
     (ClientError, ExitCode.REFUSED),
-    (Misuse, ExitCode.MISUSED),
+    (WrongUsage, ExitCode.MISUSED),
     (NotStarted, ExitCode.NOT_STARTED),
     (DemoFailed, ExitCode.DEMO_FAILED),
     (OSError, ExitCode.MISUSED),
 )
-EXPECTED = (ClientError, Misuse, NotStarted, DemoFailed, OSError)
+EXPECTED = (ClientError, WrongUsage, NotStarted, DemoFailed, OSError)
 
 
 def exit_code(error: Exception) -> ExitCode:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.failures import Misuse
+from service.cli.failures import WrongUsage
 from service.cli.session import session
 from service.cli.work import Limit, Name, Settings, Wait, emit, emit_list, settings, settle
 
@@ -94,7 +94,7 @@ def create(
     handsoff label-generator create --dataset dst_01… --generator gen_01…
     """
     if distance is not None and inversion is not None:
-        raise Misuse("--distance is of the inversion that is made first; not with --inversion")
+        raise WrongUsage("--distance is of the inversion that is made first; not with --inversion")
     here = session(context)
     with here.client() as client:
         made = client.label_generators.create(

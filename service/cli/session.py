@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,14 +45,14 @@ class Session:
 
         return Client(self.url, self.api_key, transport=self.transport)
 
-    @property
+    @cached_property
     def console(self) -> Console:
         """Where people read results."""
         return Console(file=sys.stdout, highlight=False)
 
-    @property
+    @cached_property
     def remarks(self) -> Console:
-        """Where people read everything else."""
+        """Where people read everything else: one console, for bars and lines share a screen."""
         return Console(file=sys.stderr, highlight=False)
 
     def emit(self, value: Any, show: Callable[[Console], None]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from service.cli.failures import ExitCode, Misuse
+from service.cli.failures import ExitCode, WrongUsage
 from service.cli.progress import Bars
 from service.cli.session import Session, table
 
@@ -35,13 +35,13 @@ def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
     """Configuration fields: those of named options that were given, and those of `--set`.
 
     Raises:
-        Misuse: a `--set` without an equals sign.
+        WrongUsage: a `--set` without an equals sign.
     """
     fields = {name: value for name, value in named.items() if value is not None}
     for assignment in given or ():
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise Misuse(f"--set {assignment}: write FIELD=VALUE, e.g. --set seed=1")
+            raise WrongUsage(f"--set {assignment}: write FIELD=VALUE, e.g. --set seed=1")
         try:
             fields[name] = json.loads(text)
         except ValueError:

@@ -19,6 +19,7 @@ from service.client._transport import Transport
 
 OnProgress = Callable[[Job], None]
 POLL_SECONDS = 20.0
+RETRY_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
 """Between two polls without news, lest a service that does not wait is asked in a busy loop."""
 
@@ -120,6 +121,7 @@ class Jobs:
             except (ConnectionFailed, ServiceFault):
                 if self.clock() >= give_up:
                     raise
+                self.transport.sleep(RETRY_SECONDS)
 
     def _poll(self, job_id: str, etag: str, seconds: float) -> tuple[Job, str] | None:
         """The job and its new ETag; None if nothing has changed after so many seconds."""

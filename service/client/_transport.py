@@ -31,7 +31,7 @@ class Transport:
     """
 
     http: httpx.Client
-    attempts: int = 6
+    attempts: int
     first_pause: float = 0.25
     sleep: Callable[[float], None] = time.sleep
 

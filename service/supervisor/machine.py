@@ -35,9 +35,8 @@ class Machine:
     supervisor: Supervisor
 
     def describe(self) -> None:
-        """Write what runs to the data directory's `up.json`."""
-        processes = dict(self.supervisor.pids())
-        self.data.describe({"url": self.url, "pid": os.getpid(), "processes": processes})
+        """Write where it is to the data directory's `up.json`."""
+        self.data.describe({"url": self.url, "pid": os.getpid()})
 
 
 def assemble(

@@ -41,8 +41,10 @@ class DataDirectory:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise CannotStart(self._who_has_it()) from error
-            yield
-            self._status.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                self._status.unlink(missing_ok=True)
 
     def describe(self, status: dict[str, Any]) -> None:
         """Tell others what runs here."""

@@ -13,7 +13,7 @@ from service.supervisor.place import CannotStart
 from service.supervisor.process import Process, ProcessSpec
 
 LOOK_SECONDS = 0.2
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class Supervisor:

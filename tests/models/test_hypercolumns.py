@@ -93,7 +93,9 @@ class TestAtPixels:
         """
         features = feature_maps()
         pixels = torch.arange(2 * 32 * 32)
-        exact = hypercolumns.at_pixels(FeatureTable.build(features, (32, 32), torch.float32), pixels)
+        exact = hypercolumns.at_pixels(
+            FeatureTable.build(features, (32, 32), torch.float32), pixels
+        )
 
         read = hypercolumns.at_pixels(FeatureTable.build(features, (32, 32), torch.float16), pixels)
 
@@ -120,7 +122,7 @@ class TestFeatureTable:
 
     def test_standardises_hypercolumns_with_the_maps(self):
         """
-        Standardised maps give hypercolumns minus the means, over the deviations: enlarging keeps both.
+        Standardised maps give hypercolumns minus the means, over the deviations.
         """
         features = feature_maps()
         table = FeatureTable.build(features, (32, 32), torch.float32)

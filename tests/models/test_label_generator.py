@@ -96,8 +96,8 @@ class TestImageScore:
         """
         uncertainty = torch.arange(25.0).view(1, 5, 5)
 
-        assert [23.5] == image_scores(uncertainty).tolist()
-        assert [8.0] == image_scores(torch.arange(9.0).view(1, 3, 3)).tolist()
+        assert image_scores(uncertainty).tolist() == [23.5]
+        assert image_scores(torch.arange(9.0).view(1, 3, 3)).tolist() == [8.0]
 
 
 class TestFile:
@@ -131,7 +131,12 @@ class TestFile:
 
 @pytest.mark.parametrize(
     ("images", "labels"),
-    [((64, 64), (64, 64)), ((512, 512), (512, 512)), ((1024, 1024), (512, 512)), ((1024, 512), (512, 256))],
+    [
+        ((64, 64), (64, 64)),
+        ((512, 512), (512, 512)),
+        ((1024, 1024), (512, 512)),
+        ((1024, 512), (512, 256)),
+    ],
 )
 def test_labels_have_at_most_512_rows(images, labels):
     """

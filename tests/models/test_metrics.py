@@ -62,8 +62,8 @@ class TestMeanIou:
         confusion = np.diag([3, 5, 0])
 
         assert np.isnan(per_class_iou(confusion)[2])
-        assert 1.0 == mean_iou(confusion)
-        assert 2 / 3 == mean_iou(confusion, absent="zero")
+        assert mean_iou(confusion) == 1.0
+        assert mean_iou(confusion, absent="zero") == 2 / 3
 
     def test_nothing_counted_is_not_a_number(self):
         """
@@ -100,7 +100,7 @@ class TestPck:
         predicted = np.array([[[0, 0], [3, 4], [3, 4.1], [0, 0]]])
         visible = np.array([[True, True, True, False]])
 
-        assert 2 / 3 == pck(predicted, true, visible, np.array([50.0]), alpha=0.1)
+        assert pck(predicted, true, visible, np.array([50.0]), alpha=0.1) == 2 / 3
 
     def test_each_image_has_its_own_normaliser(self):
         """
@@ -109,7 +109,7 @@ class TestPck:
         true, predicted = np.zeros((2, 1, 2)), np.full((2, 1, 2), 1.0)
         visible = np.ones((2, 1), bool)
 
-        assert 0.5 == pck(predicted, true, visible, np.array([10.0, 100.0]), alpha=0.05)
+        assert pck(predicted, true, visible, np.array([10.0, 100.0]), alpha=0.05) == 0.5
 
     def test_nothing_visible_is_not_a_number(self):
         """
@@ -153,7 +153,7 @@ class TestDepthErrors:
         """
         got = depth_errors(np.full((1, 1, 1), 200.0), np.full((1, 1, 1), 100.0))
 
-        assert {"nmse": 1.0, "rmse": 0.0, "rmse_log": 0.0, "abs_rel": 0.0, "sq_rel": 0.0} == got
+        assert got == {"nmse": 1.0, "rmse": 0.0, "rmse_log": 0.0, "abs_rel": 0.0, "sq_rel": 0.0}
 
     def test_averages_over_images(self):
         """
@@ -162,7 +162,7 @@ class TestDepthErrors:
         true = np.array([[[1.0, 1.0]], [[1.0, 0.0]]])
         predicted = np.array([[[1.0, 1.0]], [[3.0, 0.0]]])
 
-        assert 1.0 == depth_errors(predicted, true)["rmse"]
+        assert depth_errors(predicted, true)["rmse"] == 1.0
 
     def test_refuses_an_image_without_depth(self):
         """

@@ -12,10 +12,14 @@ from service.settings import ServiceSettings
 @pytest.fixture
 def settings(redis, redis_url, tmp_path) -> ServiceSettings:
     """
-    An emptied Redis and an empty bucket.
+    An emptied Redis and an empty bucket; and a service that is called `testserver`.
     """
-    store = tmp_path / "store"
-    return ServiceSettings(redis_url=redis_url, store_url=f"file://{store}", reserve_bytes=0)
+    return ServiceSettings(
+        redis_url=redis_url,
+        store_url=f"file://{tmp_path}/store",
+        reserve_bytes=0,
+        allow_remote=True,
+    )
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 import io
+import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.api import LABEL, mask_of, picture, problem
+
+from workers import keys
 
 
 class TestOpening:
@@ -233,6 +237,21 @@ class TestSealing:
         assert first.json() == again.json()
         assert again.headers["idempotent-replayed"] == "true"
 
+    def test_that_a_crash_cut_short_may_be_repeated(self, api):
+        """
+        If the service died before the job was there, the dataset is not stuck.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset)
+        place = keys.description("default", "datasets", dataset)
+        document = json.loads(api.services.store.get(place))
+        document["job_id"] = f"job_{dataset.partition('_')[2]}"
+        api.services.store.put(place, json.dumps(document).encode())
+
+        answer = api.post(f"/v1/datasets/{dataset}/seal", headers={"Idempotency-Key": "k"})
+
+        assert (answer.status_code, answer.json()["job"]["kind"]) == (202, "ingest")
+
     def test_drops_halves_that_a_crash_left(self, api):
         """
         Of an item whose client never got an answer, the file that was stored is removed.
@@ -245,3 +264,26 @@ class TestSealing:
 
         files = api.get(f"/v1/datasets/{dataset}/files").json()["data"]
         assert [file["path"] for file in files] == ["items/one.mask.png", "items/one.png"]
+
+    def test_no_item_slips_in_behind_the_seal(self, api):
+        """
+        While many add items somebody seals: whoever was told 201 has an item in the dataset,
+        everybody else was told that it is sealed.
+        """
+        dataset = api.open_dataset()
+        api.add_item(dataset, data={"key": "first"})
+
+        def add(number):
+            return api.add_item(dataset, data={"key": f"key-{number}"})
+
+        with ThreadPoolExecutor(8) as pool:
+            adding = [pool.submit(add, number) for number in range(16)]
+            sealed = pool.submit(api.post, f"/v1/datasets/{dataset}/seal").result()
+            answers = [future.result() for future in adding]
+
+        files = api.get(f"/v1/datasets/{dataset}/files").json()["data"]
+        assert sealed.status_code == 202
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        added = {answer.json()["key"] for answer in answers if answer.status_code == 201}
+        images = {file["path"] for file in files if ".mask." not in file["path"]}
+        assert images == {f"items/{key}.png" for key in added | {"first"}}

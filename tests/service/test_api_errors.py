@@ -4,8 +4,9 @@ import pytest
 from fakes import FakeStore
 from support.api import LABEL, parts_on, problem, serve
 
+from service.auth import is_meant_for_us
 from service.services import connect_services
-from workers.errors import StorageError, StorageUnavailable
+from workers.errors import StorageError, StorageFull, StorageUnavailable
 
 
 class TestFrameworkRefusals:
@@ -54,10 +55,10 @@ class TestFrameworkRefusals:
         """
         JSON can spell what no file can hold.
         """
-        content = b'{"filename": "a\\ud800"}'
+        content = b'{"upload_id": "a\\ud800"}'
         headers = {"Content-Type": "application/json"}
 
-        answer = api.send("POST", "/v1/uploads", content=content, headers=headers)
+        answer = api.send("POST", "/v1/generators", content=content, headers=headers)
 
         assert r"'\ud800'" in problem(answer, 422, "invalid_request")["detail"]
         assert api.stored() == []
@@ -104,6 +105,7 @@ class TestFaults:
         [
             (StorageUnavailable("s3 at 10.0.0.1 is away"), 503, "store_unavailable"),
             (StorageError("s3 at 10.0.0.1 said no"), 502, "store_failed"),
+            (StorageFull("10.0.0.1 is full"), 507, "insufficient_storage"),
             (RuntimeError("secret at 10.0.0.1"), 500, "internal_error"),
         ],
     )
@@ -117,6 +119,7 @@ class TestFaults:
 
         told = problem(answer, status, code)
         assert "10.0.0.1" not in answer.text
+        assert any("10.0.0.1" in str(line) for line in broken.logs)
         assert told["remedy"]
         assert (status == 503) == ("retry-after" in answer.headers)
 
@@ -142,6 +145,39 @@ class TestFaults:
         (failure,) = [line for line in broken.logs if line["event"] == "request failed"]
         assert failure["request_id"] == answer.headers["x-request-id"]
         assert failure["exc_info"]
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:8000", "[::1]:8000", "LocalHost"]
+    )
+    def test_this_machine_s_names_are_answered_to(self, host):
+        """
+        Whatever a client on this machine may call it, with or without the port.
+        """
+        assert is_meant_for_us(host, allow_remote=False)
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example:8000", "", "[", "::1]"]
+    )
+    def test_other_names_are_not(self, host):
+        """
+        A name that a web page has bent to this machine's address is not ours.
+        """
+        assert not is_meant_for_us(host, allow_remote=False)
+        assert is_meant_for_us(host, allow_remote=True)
+
+    def test_the_refusal_says_how_to_ask(self, settings):
+        """
+        Somebody behind a proxy of his own learns which setting is meant for that.
+        """
+        private = settings.model_copy(update={"allow_remote": False})
+        for api in serve(private, connect_services(private)):
+            told = problem(api.get("/v1/jobs"), 421, "unknown_host")
+
+            assert "'testserver'" in told["detail"]
+            assert "HANDSOFF_ALLOW_REMOTE=true" in told["remedy"]
+            assert api.get("http://localhost/v1/jobs").status_code == 200
 
 
 class TestEveryAnswer:

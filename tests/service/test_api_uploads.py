@@ -1,6 +1,7 @@
 import hashlib
 from dataclasses import replace
 
+import anyio
 import pytest
 from support.api import problem, serve
 
@@ -98,6 +99,23 @@ class TestSending:
         assert pointer == body["errors"][0]["pointer"]
         assert [f"default/uploads/{upload}/upload.json"] == api.stored()
         assert api.get(f"/v1/uploads/{upload}").json()["state"] == "pending"
+
+    def test_that_stalls_is_cut_off(self, settings, services):
+        """
+        A client that sends no more gives its place to others, and nothing of it stays.
+        """
+
+        async def stalls():
+            yield b"12345"
+            await anyio.sleep(60)
+
+        impatient = Uploads(services.store, services.room, 1 << 40, patience=0.1)
+        for api in serve(settings, replace(services, uploads=impatient)):
+            upload = announce(api).json()["id"]
+            answer = api.put(f"/v1/uploads/{upload}/content", content=stalls())
+
+            assert "0.1 s" in problem(answer, 408, "too_slow")["detail"]
+            assert api.stored() == [f"default/uploads/{upload}/upload.json"]
 
     def test_may_be_repeated(self, api):
         """

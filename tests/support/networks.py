@@ -1,9 +1,11 @@
 """Small networks with random weights, and labels for what they draw: enough for the algebra."""
 
+import itertools
+
 import torch
 
-from models.label_generator import LabelGenerator, Layers
 from models.heads.base import Vote
+from models.label_generator import LabelGenerator, Layers
 from models.labels import SegmentationSpec
 from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator
@@ -44,7 +46,7 @@ def small_label_generator(generator, members=3, hidden=(5, 4), spec=SPEC, seed=1
     channels = sum(shape[0] for shape in shapes)
     widths = (channels, *hidden, len(spec.classes))
     drawn = []
-    for i, o in zip(widths[:-1], widths[1:], strict=True):
+    for i, o in itertools.pairwise(widths):
         drawn.append(torch.randn(members, o, i, generator=stream) / i**0.5)
         drawn.append(torch.randn(members, o, generator=stream))
     facts = {

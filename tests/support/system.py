@@ -76,7 +76,8 @@ class System:
         """
         step = step or self.queue.take_any()
         assert step is not None, "nothing is queued"
-        assert self.leases.claim(step, worker) == "claimed"
+        step = step.held_by(worker)
+        assert self.leases.claim(step) == "claimed"
         self.orchestrator.step_begun(step)
         return step
 
@@ -91,7 +92,7 @@ class System:
         Do every queued step as a worker would.
         """
         while step := self.queue.take_any():
-            if self.leases.claim(step, "w") != "claimed":
+            if self.leases.claim(step) != "claimed":
                 continue
             record = self.orchestrator.step_begun(step)
             if step.stage == len(FLOWS[record.kind]) - 1:

@@ -257,6 +257,20 @@ class TestEnd:
 
         assert (ended.state, ended.error) == (JobState.FAILED, REASON)
 
+    def test_follows_the_bucket_against_what_was_decided(self, jobs, bucket):
+        """
+        Where Redis had decided one way and the bucket knows another, the bucket's end counts.
+        """
+        record = in_state(jobs, JobState.RUNNING)
+        bucket.put_if_absent = raising(StorageUnavailable("away"))
+        with pytest.raises(StorageUnavailable):
+            jobs.end("t", "job_1", JobState.SUCCEEDED)
+        del bucket.put_if_absent
+        wished = record.with_changes(NOW, cancel_requested_at=NOW)
+        jobs.documents.close(wished.step(JobState.CANCELLED, NOW))
+
+        assert JobState.CANCELLED is jobs.end("t", "job_1", JobState.SUCCEEDED).state
+
     def test_takes_it_off_the_living(self, jobs):
         """
         A job is among the living until it ends.

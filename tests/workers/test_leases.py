@@ -62,9 +62,9 @@ class TestClaim:
         """
         A claimed step is nobody else's, not even for a later attempt.
         """
-        assert Claim.CLAIMED is leases.claim(step, "one")
-        assert Claim.HELD is leases.claim(step, "two")
-        assert Claim.HELD is leases.claim(step.again(2), "two")
+        assert Claim.CLAIMED is leases.claim(step.held_by("one"))
+        assert Claim.HELD is leases.claim(step.held_by("two"))
+        assert Claim.HELD is leases.claim(step.again(2).held_by("two"))
 
     def test_of_many_at_once_one_wins(self, redis_url, step):
         """
@@ -75,7 +75,7 @@ class TestClaim:
         def claim(worker):
             with connect(redis_url) as client:
                 start.wait()
-                found.append(Leases(client, 60).claim(step, worker))
+                found.append(Leases(client, 60).claim(step.held_by(worker)))
 
         threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
         [thread.start() for thread in threads]
@@ -87,40 +87,40 @@ class TestClaim:
         """
         The same worker asking for the same attempt again has it.
         """
-        assert Claim.CLAIMED is leases.claim(step, "one")
-        assert Claim.CLAIMED is leases.claim(step, "one")
+        assert Claim.CLAIMED is leases.claim(step.held_by("one"))
+        assert Claim.CLAIMED is leases.claim(step.held_by("one"))
         assert leases.held(step.tenant, step.job_id) == 1
 
     def test_uses_each_attempt_once(self, leases, step):
         """
         An attempt that was given back cannot be claimed again; the next one can.
         """
-        leases.claim(step, "one")
+        leases.claim(step)
         leases.give_back(step, fault=False)
 
-        assert Claim.STALE is leases.claim(step, "one")
-        assert Claim.CLAIMED is leases.claim(step.again(2), "one")
+        assert Claim.STALE is leases.claim(step)
+        assert Claim.CLAIMED is leases.claim(step.again(2))
 
     def test_needs_a_job_that_goes_on(self, system, leases, step):
         """
         Steps of a job that has ended, that shall be cancelled or that nobody knows are not given.
         """
         system.jobs.request_cancel(step.tenant, step.job_id)
-        assert Claim.CANCELLED is leases.claim(step, "w")
+        assert Claim.CANCELLED is leases.claim(step)
         system.jobs.end(step.tenant, step.job_id, JobState.CANCELLED)
-        assert Claim.ENDED is leases.claim(step, "w")
-        assert Claim.ENDED is leases.claim(StepRef("t", "job_x", 0, 0, 1), "w")
+        assert Claim.ENDED is leases.claim(step)
+        assert Claim.ENDED is leases.claim(StepRef("t", "job_x", 0, 0, 1))
 
     def test_needs_a_step_that_is_to_be_done(self, leases, fan):
         """
         Done steps, steps of another stage and steps beyond the last are not given.
         """
-        leases.claim(fan[0], "w")
+        leases.claim(fan[0])
         leases.complete(fan[0], 1)
 
-        assert Claim.OVER is leases.claim(fan[0].again(2), "w")
-        assert Claim.OVER is leases.claim(StepRef(TENANT, fan[0].job_id, 0, 0, 9), "w")
-        assert Claim.OVER is leases.claim(StepRef(TENANT, fan[0].job_id, 1, 3, 1), "w")
+        assert Claim.OVER is leases.claim(fan[0].again(2))
+        assert Claim.OVER is leases.claim(StepRef(TENANT, fan[0].job_id, 0, 0, 9))
+        assert Claim.OVER is leases.claim(StepRef(TENANT, fan[0].job_id, 1, 3, 1))
 
 
 class TestRenew:
@@ -129,7 +129,7 @@ class TestRenew:
         A step whose lease is renewed never expires; one left alone does.
         """
         leases = Leases(redis, lease_seconds=0.3)
-        leases.claim(step, "w")
+        leases.claim(step)
         for _ in range(4):
             time.sleep(0.1)
             assert Renewal.KEPT is leases.renew(step)
@@ -143,7 +143,7 @@ class TestRenew:
         A worker that comes back late, but before anybody noticed, goes on.
         """
         leases = Leases(redis, lease_seconds=0.05)
-        leases.claim(step, "w")
+        leases.claim(step)
         time.sleep(0.1)
 
         assert Renewal.KEPT is Leases(redis, 60).renew(step)
@@ -154,19 +154,19 @@ class TestRenew:
         A worker whose step was taken back hears it, whether or not another has it by now.
         """
         leases = Leases(redis, lease_seconds=0.05)
-        leases.claim(step, "one")
+        leases.claim(step)
         time.sleep(0.1)
         leases.take_expired(step)
         assert Renewal.LOST is leases.renew(step)
 
-        leases.claim(step.again(2), "two")
+        leases.claim(step.again(2))
         assert Renewal.LOST is leases.renew(step)
 
     def test_tells_of_a_wish_to_cancel(self, system, leases, step):
         """
         Whoever keeps a step hears that its job shall be cancelled.
         """
-        leases.claim(step, "w")
+        leases.claim(step)
         system.orchestrator.cancel(step.tenant, step.job_id)
 
         assert Renewal.CANCEL is leases.renew(step)
@@ -175,7 +175,7 @@ class TestRenew:
         """
         When a job ends, all who work on it find their steps lost.
         """
-        leases.claim(fan[0], "w")
+        leases.claim(fan[0])
         record = system.jobs.end(TENANT, fan[0].job_id, JobState.FAILED)
         system.orchestrator.finish(record)
 
@@ -186,7 +186,7 @@ class TestRenew:
         """
         A worker whose job Redis has forgotten stops.
         """
-        leases.claim(step, "w")
+        leases.claim(step)
         redis.flushall()
 
         assert Renewal.LOST is leases.renew(step)
@@ -198,22 +198,39 @@ class TestComplete:
         A worker that wakes up after its step was given to another counts for nothing.
         """
         short = Leases(redis, lease_seconds=0.05)
-        short.claim(step, "one")
+        short.claim(step)
         time.sleep(0.1)
         short.take_expired(step)
         assert Completion.LOST is leases.complete(step, 1)
-        leases.claim(step.again(2), "two")
+        leases.claim(step.again(2))
         assert Completion.LOST is leases.complete(step, 1)
 
         assert Completion.ADVANCED is leases.complete(step.again(2), 1)
         assert Completion.LOST is leases.complete(step, 1)
+
+    def test_refuses_the_same_number_in_other_hands(self, redis, leases, step):
+        """
+        A Redis that lost its last second gives the same attempt out twice: the first worker has
+        lost it all the same.
+        """
+        one, two = step.held_by("one"), step.held_by("two")
+        leases.claim(one)
+        redis.delete(names.steps(TENANT, step.job_id, 0), names.LEASES)
+        assert Claim.CLAIMED is leases.claim(two)
+
+        assert Renewal.LOST is leases.renew(one)
+        assert Completion.LOST is leases.complete(one, 1)
+        assert leases.progress(one, "making", 1, 2) is None
+        assert leases.give_back(one, fault=False) is None
+        assert Completion.ADVANCED is leases.complete(two, 1)
+        assert Completion.LOST is leases.complete(one, 1)
 
     def test_the_last_step_advances(self, leases, fan):
         """
         Only the last of a stage's steps moves the job on, in whatever order they come.
         """
         for step in fan:
-            leases.claim(step, "w")
+            leases.claim(step)
 
         found = [leases.complete(step, 1) for step in (fan[1], fan[2], fan[0])]
 
@@ -234,7 +251,7 @@ class TestComplete:
             def work(step, start=start, found=found):
                 with connect(redis_url) as client:
                     mine = Leases(client, 60)
-                    mine.claim(step, step.name)
+                    mine.claim(step)
                     start.wait()
                     found.append(mine.complete(step, 1))
 
@@ -250,10 +267,10 @@ class TestComplete:
         A completion whose answer was lost gives the same answer again and counts once.
         """
         for step in fan[:2]:
-            leases.claim(step, "w")
+            leases.claim(step)
             assert Completion.COUNTED is leases.complete(step, 1)
             assert Completion.COUNTED is leases.complete(step, 1)
-        leases.claim(fan[2], "w")
+        leases.claim(fan[2])
 
         assert Completion.ADVANCED is leases.complete(fan[2], 1)
         assert Completion.ADVANCED is leases.complete(fan[2], 1)
@@ -264,7 +281,7 @@ class TestComplete:
         When a stage is done, its steps and their leases are gone.
         """
         for step in fan:
-            leases.claim(step, "w")
+            leases.claim(step)
             leases.complete(step, 1)
 
         assert redis.zcard(names.LEASES) == 0
@@ -277,7 +294,7 @@ class TestTakingBack:
         What is given back says how often the step failed and how many others are worked on.
         """
         for step in fan:
-            leases.claim(step, "w")
+            leases.claim(step)
 
         drained = leases.give_back(fan[0], fault=False)
         failed = leases.give_back(fan[1], fault=True)
@@ -290,7 +307,7 @@ class TestTakingBack:
         Of two who take an expired step, one gets it; of what was taken nothing can be given back.
         """
         leases = Leases(redis, lease_seconds=0.05)
-        leases.claim(step, "w")
+        leases.claim(step)
         assert leases.take_expired(step) is None
         time.sleep(0.1)
 
@@ -302,8 +319,8 @@ class TestTakingBack:
         """
         Neither done nor claimed: such steps are open, as their next attempt.
         """
-        leases.claim(fan[0], "w")
-        leases.claim(fan[1], "w")
+        leases.claim(fan[0])
+        leases.claim(fan[1])
         leases.complete(fan[0], 1)
         leases.give_back(fan[1], fault=True)
         job_id = fan[0].job_id
@@ -332,7 +349,7 @@ class TestProgress:
         size for each that is silent; those that ended without a word count as done.
         """
         for step in fan:
-            leases.claim(step, "w")
+            leases.claim(step)
 
         assert counts(leases.progress(fan[0], "making", 4, 10)) == (4, 30)
         assert counts(leases.progress(fan[1], "making", 2, 10)) == (6, 30)
@@ -347,10 +364,10 @@ class TestProgress:
         """
         A step that is tried again begins again.
         """
-        leases.claim(step, "w")
+        leases.claim(step)
         leases.progress(step, "making", 9, 10)
         leases.give_back(step, fault=True)
-        leases.claim(step.again(2), "w")
+        leases.claim(step.again(2))
 
         assert counts(leases.progress(step.again(2), "making", 1, 10)) == (1, 10)
 
@@ -358,7 +375,7 @@ class TestProgress:
         """
         Time and units are counted from when the phase was first heard of.
         """
-        leases.claim(step, "w")
+        leases.claim(step)
         leases.progress(step, "loading", 1, 1)
         begun = leases.progress(step, "making", 5, 100)
         time.sleep(0.2)
@@ -372,11 +389,11 @@ class TestProgress:
         """
         An old attempt's progress is not taken.
         """
-        leases.claim(step, "w")
+        leases.claim(step)
         leases.give_back(step, fault=True)
         assert leases.progress(step, "making", 5, 10) is None
 
-        leases.claim(step.again(2), "w")
+        leases.claim(step.again(2))
         assert leases.progress(step, "making", 5, 10) is None
 
 

@@ -89,8 +89,7 @@ class TestFlow:
         assert system.queue.take_any() is None
         for step in shards:
             system.orchestrator.step_done(system.claim(step), None)
-        last = system.queue.take(QueueName.CPU)
-        system.claim(last)
+        last = system.claim(system.queue.take(QueueName.CPU))
         assert JobState.RUNNING is system.get(record).state
         system.finish(record)
         system.orchestrator.step_done(last, None)
@@ -153,7 +152,7 @@ class TestFlow:
         ended = system.get(record)
         assert (ended.state, ended.error) == (JobState.FAILED, BAD)
         for _ in range(2):
-            assert system.leases.claim(system.queue.take_any(), "w") == "ended"
+            assert system.leases.claim(system.queue.take_any()) == "ended"
 
 
 class TestAgain:
@@ -180,7 +179,7 @@ class TestAgain:
         for _ in range(2):
             system.orchestrator.step_again(step, REASON)
             [step] = system.leases.due()
-            system.claim(step)
+            step = system.claim(step)
         system.orchestrator.step_again(step, REASON)
 
         ended = system.get(record)
@@ -252,7 +251,7 @@ class TestCancel:
         cancelled = system.orchestrator.cancel(record.tenant, record.id)
 
         assert JobState.CANCELLED is cancelled.state
-        assert system.leases.claim(system.queue.take_any(), "w") == "ended"
+        assert system.leases.claim(system.queue.take_any()) == "ended"
 
     def test_waits_for_the_worker(self, system):
         """

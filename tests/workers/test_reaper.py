@@ -9,6 +9,7 @@ from support.system import System
 from workers import redis_names as names
 from workers.errors import StorageUnavailable
 from workers.jobs import JobError, JobKind, JobState
+from workers.leases import Leases
 from workers.reaper import Reaper
 
 LEASE = 0.05
@@ -75,14 +76,14 @@ class TestLostWorkers:
             waiting.attempt,
         ) == (JobState.QUEUED, "worker_lost", 2)
 
-    def test_keep_what_they_renew(self, system, reaper):
+    def test_keep_what_they_renew(self, redis, system, reaper):
         """
         The step of a worker that is alive stays its own.
         """
         system.submit()
         step = system.claim()
         expire()
-        system.leases.renew(step)
+        Leases(redis, lease_seconds=60).renew(step)
 
         reaper.round()
 
@@ -281,6 +282,39 @@ class TestScan:
         assert JobState.CANCELLED is system.get(record).state
 
 
+class TestTrouble:
+    def test_with_one_job_stops_nothing(self, redis, system, reaper):
+        """
+        A record that cannot be read, and a lease of a job that is gone, keep nobody else waiting.
+        """
+        broken, whole = system.submit(), system.submit()
+        system.claim()
+        system.claim()
+        redis.hset(names.job(broken.tenant, broken.id), "record", "{}")
+        redis.zadd(names.LEASES, {"default/job_gone/0/0": 1})
+        expire()
+
+        reaper.round()
+
+        assert [whole.id] == [step.job_id for step in system.queue.entries["cpu"]]
+
+    def test_with_the_bucket_is_not_trouble_with_redis(self, system, reaper):
+        """
+        While the bucket is away, steps still go to the workers.
+        """
+        poisoned, other = system.submit(), system.submit()
+        system.claim()
+        system.jobs.request_cancel(poisoned.tenant, poisoned.id)
+        step = system.claim()
+        system.orchestrator.step_again(step, REASON)
+        expire()
+        system.store.broken = StorageUnavailable("away")
+
+        reaper.round()
+
+        assert [other.id] == [step.job_id for step in system.queue.entries["cpu"]]
+
+
 class TestRounds:
     def test_clean_the_transport_now_and_then(self, system, reaper):
         """
@@ -296,8 +330,10 @@ class TestRounds:
         After a job's end Redis has its record and its place in the list, and nothing else.
         """
         record = system.submit(JobKind.GENERATE)
+        child = system.submit(JobKind.TRAIN, after=[record.id])
         system.run_all()
         reaper.round()
 
-        ours = {names.job(record.tenant, record.id), names.index(record.tenant), names.REBUILT}
-        assert ours == set(redis.keys("handsoff:*"))
+        records = {names.job(job.tenant, job.id) for job in (record, child)}
+        expected = records | {names.index(record.tenant), names.REBUILT}
+        assert expected == set(redis.keys("handsoff:*"))

@@ -56,6 +56,9 @@ class TestSettings:
         )
 
         assert "hunter2" not in f"{settings!r} {settings}"
+        with pytest.raises(ValidationError) as caught:
+            ConnectionSettings(redis_url="redis://:hunter2@r", s3_secret_key="hunter2")
+        assert "hunter2" not in str(caught.value)
 
     @pytest.mark.parametrize("wrong", [{"lease_seconds": 0}, {"max_attempts": 0}, {"threads": -1}])
     def test_refuse_nonsense(self, wrong):

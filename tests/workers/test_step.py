@@ -122,6 +122,22 @@ class TestSuccess:
         progress = system.get(record).progress
         assert (progress.phase, progress.total, progress.unit) == ("working", 1000, "rounds")
 
+    def test_tells_progress_while_it_works(self, system, runner):
+        """
+        What a task reports is in the record while the task still works.
+        """
+        record = system.submit(do="work_until_told")
+
+        def watch():
+            until(lambda: system.get(record).progress)
+            system.store.put(place(record, "go"), b"")
+
+        thread = at_mark(system, record, watch)
+        run_next(system, runner)
+        thread.join()
+
+        assert JobState.SUCCEEDED is system.get(record).state
+
 
 class TestFailure:
     @pytest.mark.parametrize(
@@ -288,8 +304,8 @@ class TestStopping:
             with connect(redis_url) as client:
                 leases = Leases(client, 60)
                 step = StepRef(record.tenant, record.id, 0, 0, 1)
-                leases.give_back(step, fault=False)
-                leases.claim(step.again(2), "another")
+                leases.give_back(step.held_by("w"), fault=False)
+                leases.claim(step.again(2).held_by("another"))
 
         thread = at_mark(system, record, take)
         run_next(system, runner)
@@ -297,6 +313,24 @@ class TestStopping:
 
         assert JobState.RUNNING is system.get(record).state
         assert system.leases.held(record.tenant, record.id) == 1
+
+    def test_losers_do_not_make_the_resource_ready(self, system, make_runner):
+        """
+        A task that does not know yet that its step is another's cannot write the last document.
+        """
+        record = system.submit(do="work_until_told")
+
+        def take():
+            step = StepRef(record.tenant, record.id, 0, 0, 1, worker="w")
+            assert system.leases.give_back(step, fault=False)
+            system.store.put(place(record, "go"), b"")
+
+        thread = at_mark(system, record, take)
+        run_next(system, make_runner(lease_seconds=60))  # It looks once a second.
+        thread.join()
+
+        assert system.store.size(place(record, "manifest.json")) is None
+        assert JobState.RUNNING is system.get(record).state
 
     def test_ends_what_takes_too_long(self, system, make_runner):
         """

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO
 
-from workers.errors import ObjectNotFound, StorageError, StorageUnavailable
+from workers.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
 from workers.storage.base import ObjectInfo, UploadTarget, check_key, check_prefix
 
 _CHUNK = 1 << 20
@@ -166,7 +166,7 @@ class LocalStore:
         folder = self._path(key).parent
         temporary = self._root / _TEMPORARY / secrets.token_hex(16)
         with _translated(key, writing=True):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
         try:
             _copy(source, temporary, limit)
             with _translated(key, writing=True):
@@ -192,6 +192,14 @@ def _copy(source: IO[bytes], target: Path, limit: int | None) -> None:
         with _translated(target.name, writing=True):
             file.flush()
             os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on the disk."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush_folder(folder.parent)
 
 
 def _flush_folder(folder: Path) -> None:
@@ -240,5 +248,5 @@ def _translated(key: str, *, writing: bool = False) -> Iterator[None]:
         raise ObjectNotFound(f"there is no object {key!r}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"no room left to write {key!r}; free some space") from error
+            raise StorageFull(f"no room left to write {key!r}; free some space") from error
         raise StorageUnavailable(f"the folder of the store cannot be used: {error}") from error

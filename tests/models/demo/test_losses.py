@@ -32,8 +32,23 @@ class TestRegression:
         high = losses.regression(drawn, target, weights)
         low = losses.regression(drawn, target, weights.flip(2))
 
-        assert high > 3 * low
+        assert high > 2 * low
         torch.testing.assert_close(high, losses.regression(drawn, target, 7 * weights))
+
+
+class TestDetailWeights:
+    def test_prefer_detail_and_the_middle(self):
+        """
+        Pixels beside an edge count more than flat ones, and the middle more than the border.
+        """
+        flat, edged = torch.zeros(2, 1, 3, 32, 32).unbind()
+        edged[..., 16:] = 1
+
+        weights = losses.detail_weights(torch.cat([flat, edged]))
+
+        assert weights.shape == (2, 1, 32, 32)
+        assert weights[0, 0, 16, 16] > 3 * weights[0, 0, 0, 0] > 0
+        assert weights[1, 0, 16, 16] > 3 * weights[1, 0, 16, 8]
 
 
 def test_gradient_penalty_of_a_linear_critic():

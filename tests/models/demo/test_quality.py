@@ -39,7 +39,7 @@ def test_untrained_is_far_from_renders(tmp_path, monkeypatch):
     """
     save_generator(Generator(PRESETS["smoke"].generator_config()), tmp_path / "g")
     out = tmp_path / "q.json"
-    arguments = ["quality", "--generator", tmp_path / "g", "--out", out, "--images", 100]
+    arguments = ["quality", "--generator", tmp_path / "g", "--out", out, "--images", 50]
     monkeypatch.setattr("sys.argv", [str(word) for word in arguments])
 
     quality.main()

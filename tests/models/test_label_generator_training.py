@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+import torch
+from support.networks import SPEC, small_generator
+
+from models import hypercolumns
+from models.configs import LabelGeneratorConfig
+from models.errors import TrainingImpossible
+from models.heads import head_of
+from models.heads.base import UNLABELLED, Vote
+from models.label_generator_training import (
+    Pixels,
+    StopRule,
+    train_ensemble,
+    train_label_generator,
+)
+from models.labels import SegmentationSpec
+from models.latents import mapped
+from models.progress import silent
+from models.seeding import philox
+
+
+def config(**changes):
+    """
+    A short training.
+    """
+    facts = {"members": 2, "hidden": (8, 6), "batch": 64, "max_steps": 60, "seed": 3}
+    return LabelGeneratorConfig(**{**facts, **changes})
+
+
+def world(n=3, size=16):
+    """
+    A generator, latents of images, and masks that its features decide: 1 where red is strong.
+    """
+    generator = small_generator(size)
+    ws = mapped(generator, [philox("world", i) for i in range(n)])
+    images = generator.synthesize(ws)
+    masks = [(image[0] > image[0].median()).to(torch.uint8).numpy() for image in images]
+    return generator, ws, masks
+
+
+def trained(spec=SPEC, masks=None, report=silent, **changes):
+    """
+    A label generator of that world, with its record, and the world.
+    """
+    generator, ws, own = world()
+    made, record = train_label_generator(
+        generator, ws, own if masks is None else masks, spec, "0" * 64, config(**changes), report
+    )
+    return made, record, (generator, ws, own)
+
+
+class TestTraining:
+    @pytest.mark.parametrize("mode", ["default", "paper"])
+    def test_learns_what_features_decide(self, mode):
+        """
+        After training, the labels of the training images are mostly right, in both modes.
+        """
+        changes = {"max_steps": 400, "batch": 64, "mode": mode, "hidden": (8, 6)}
+        made, _, (generator, ws, masks) = trained(**changes)
+
+        _, features = generator.synthesize_with_features(ws)
+        got = made.predict(features).masks.numpy()
+
+        assert (got == np.stack(masks)).mean() > 0.9
+        assert (Vote.HARD if mode == "paper" else Vote.SOFT) == made.vote
+
+    def test_is_the_same_for_a_seed(self):
+        """
+        Twice the same is bit for bit the same; another seed gives another ensemble.
+        """
+        one, same, other = trained()[0], trained()[0], trained(seed=4)[0]
+
+        assert torch.equal(one.layers.w1, same.layers.w1)
+        assert not torch.equal(one.layers.w1, other.layers.w1)
+
+    def test_members_differ(self):
+        """
+        Each member has its own beginning and its own pixels.
+        """
+        layers = trained()[0].layers
+
+        assert not torch.allclose(layers.w3[0], layers.w3[1], atol=1e-3)
+
+    def test_a_member_does_not_mind_the_others(self):
+        """
+        The first of two members is the one that is trained alone.
+        """
+        two, one = trained(max_steps=10)[0], trained(max_steps=10, members=1)[0]
+
+        torch.testing.assert_close(two.layers.w1[:1], one.layers.w1, rtol=1e-3, atol=1e-4)
+
+    def test_ignored_pixels_teach_nothing(self):
+        """
+        Whatever stands under the ignore value, the ensemble is the same.
+        """
+        spec = SegmentationSpec(classes=SPEC.classes, ignore_index=255)
+        _, _, masks = world()
+        partly = [np.where(np.arange(16) < 8, m, 255).astype(np.uint8) for m in masks]
+        generator, ws, _ = world()
+        head = head_of(spec)
+        targets = torch.cat([head.targets(m, (16, 16)) for m in partly])
+
+        assert int((targets == UNLABELLED).sum()) == 3 * 128
+        made, record, _ = trained(spec=spec, masks=partly)
+        assert record["held_out_pixels"] == int(0.05 * 3 * 128)
+        assert made.predict(generator.synthesize_with_features(ws)[1]).masks.max() < 3
+
+    def test_records_how_it_went(self):
+        """
+        The record says how long, on what it was judged, and how well it did there.
+        """
+        _, record, _ = trained()
+
+        assert record["steps"] == 60
+        assert [0 < step <= 60 for step in record["kept_at"]] == [True, True]
+        assert 0 <= record["held_out_agreement"] <= 1
+        assert record["seconds"] > 0
+
+    def test_tells_where_it_is(self):
+        """
+        Images and steps are told up to the last.
+        """
+        said = []
+        trained(report=lambda *words: said.append(words))
+
+        assert ("synthesising", 3, 3, "images") in said
+        assert said[-1] == ("training", 60, 60, "steps")
+
+    def test_too_few_pixels_are_refused(self):
+        """
+        Fewer labelled pixels than two batches cannot be learnt from; the message says how many.
+        """
+        spec = SegmentationSpec(classes=SPEC.classes, ignore_index=255)
+        nothing = [np.full((16, 16), 255, dtype=np.uint8)] * 3
+
+        with pytest.raises(TrainingImpossible, match=r"0 labelled pixels .* batches of 64"):
+            trained(spec=spec, masks=nothing)
+
+    def test_masks_of_other_sizes_are_resized(self):
+        """
+        A mask drawn at twice the size teaches the same.
+        """
+        _, _, masks = world()
+        large = [m.repeat(2, axis=0).repeat(2, axis=1) for m in masks]
+
+        assert torch.equal(trained(masks=large)[0].layers.w1, trained()[0].layers.w1)
+
+
+class TestPaperMode:
+    def test_fills_in_the_authors_settings(self):
+        """
+        What a request leaves open is as the authors had it; what it says stands.
+        """
+        authors = LabelGeneratorConfig(mode="paper", members=4)
+
+        assert (
+            authors.hidden,
+            authors.batch,
+            authors.learning_rate,
+            authors.psi,
+            authors.members,
+        ) == ((256, 32), 64, 1e-3, 0.7, 4)
+
+    def test_features_are_left_as_they_are(self):
+        """
+        Only the default mode standardises features.
+        """
+        generator, ws, masks = world()
+        _, features = generator.synthesize_with_features(ws)
+        head = head_of(SPEC)
+
+        def after(mode):
+            table = hypercolumns.FeatureTable.build(features, (16, 16), torch.float16)
+            before = table.tables[0].clone()
+            targets = torch.cat([head.targets(m, (16, 16)) for m in masks])
+            settings = config(mode=mode, max_steps=3)
+            train_ensemble(Pixels(table, targets), head, settings, silent)
+            return torch.equal(before, table.tables[0])
+
+        assert (after("paper"), after("default")) == (True, False)
+
+    def test_every_member_stops_by_its_own_losses(self):
+        """
+        A member stops after 51 mini-batches in a row without a new lowest loss.
+        """
+        rule = StopRule(2, torch.device("cpu"))
+        stops = []
+        for step in range(1, 200):
+            # The first never improves on its first loss; the second does once, at step 31.
+            rule.look(torch.tensor([1.0, 0.5 if step == 31 else 1.0]), step)
+            stops.append(rule.stopped.tolist())
+
+        assert [stops[50], stops[51]] == [[False, False], [True, False]]
+        assert [stops[80], stops[81]] == [[True, False], [True, True]]
+        assert rule.steps == [52, 82]
+        assert rule.all_stopped
+
+    def test_specks_are_cleaned_up(self):
+        """
+        A class of fewer than 30 pixels, scaled from 512 x 512 to the label, is not learnt.
+        """
+        generator, ws, masks = world()
+        speckless = [np.zeros_like(m) for m in masks]
+        # At 16 x 16 the least is 0.03 pixels, so nothing is a speck there.
+        made, _ = train_label_generator(
+            generator, ws, masks, SPEC, "0" * 64, config(mode="paper", max_steps=200), silent
+        )
+
+        labels = made.predict(generator.synthesize_with_features(ws)[1]).masks
+        assert not np.array_equal(labels.numpy(), np.stack(speckless))
