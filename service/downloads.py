@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from service.errors import FieldError, RangeNotSatisfiable
 from service.etags import matches
 from service.files import digests, is_shown, media_type, parse_range
+from service.pagination import decode_cursor, encode_cursor
 from service.resources import View, noun
 from workers import keys
 from workers.errors import NotFound
@@ -38,6 +40,15 @@ class Conditions:
         )
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A file that users see; `sha256` where it is known."""
+
+    path: str
+    size: int
+    sha256: str | None
+
+
 class Downloads:
     """Lists and sends files.
 
@@ -50,13 +61,16 @@ class Downloads:
         self._store = store
         self._url_seconds = url_seconds
 
-    def shown(self, view: View) -> Iterator[tuple[str, int]]:
-        """Path and bytes of each file that users see, in path order."""
-        prefix = _place(view, "")
-        for info in self._store.list(prefix):
-            path = info.key.removeprefix(prefix)
-            if is_shown(path, view.final):
-                yield path, info.size
+    def page(self, view: View, limit: int, after: str | None) -> tuple[list[Shown], str | None]:
+        """The next `limit` files that users see, by path, and the cursor behind the last one.
+
+        Raises:
+            Unprocessable: `after` is no cursor.
+        """
+        behind = "" if after is None else decode_cursor(after)
+        found = list(islice((f for f in self._shown(view) if f.path > behind), limit + 1))
+        cursor = encode_cursor(found[limit - 1].path) if len(found) > limit else None
+        return found[:limit], cursor
 
     def send(
         self,
@@ -95,6 +109,13 @@ class Downloads:
             return Response(status_code=304, headers=headers)
         wanted = conditions.range if conditions.if_range in (None, etag) else None
         return self._part(view, path, size, headers, wanted, conditions.is_head)
+
+    def _shown(self, view: View) -> Iterator[Shown]:
+        told, prefix = digests(view.resource.collection, view.final), _place(view, "")
+        for info in self._store.list(prefix):
+            path = info.key.removeprefix(prefix)
+            if is_shown(path, view.final):
+                yield Shown(path, info.size, told.get(path))
 
     def _part(
         self,

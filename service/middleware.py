@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.auth import is_meant_for_us
@@ -64,8 +65,10 @@ class RequestContext:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                pass  # Nobody is left to be answered, and nothing is wrong with us.
             except Exception as error:
-                log.exception("request failed", path=scope["path"])
+                log.error("request failed", path=scope["path"], exc_info=error)
                 if status:  # Too late for another answer: the connection breaks off.
                     raise
                 await problem_response(scope, error)(scope, receive, send_with_headers)

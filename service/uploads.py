@@ -8,6 +8,7 @@ from datetime import datetime
 
 import anyio
 import anyio.from_thread
+from anyio.lowlevel import current_token
 from pydantic import BaseModel, ConfigDict
 
 from service.errors import (
@@ -184,6 +185,7 @@ class _CheckedStream(io.RawIOBase):
         self._body = body
         self._upload = upload
         self._patience = patience
+        self._loop = current_token()
         self._rest = memoryview(b"")
         self._digest = hashlib.sha256()
         self._size = 0
@@ -194,7 +196,8 @@ class _CheckedStream(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         if not self._rest:
-            self._rest = memoryview(anyio.from_thread.run(self._next))
+            # By its token, for stores read in threads of their own.
+            self._rest = memoryview(anyio.from_thread.run(self._next, token=self._loop))
         count = min(len(target), len(self._rest))
         if count == 0:
             self._check()

@@ -86,13 +86,14 @@ class JobRecords:
     def enter(self, record: JobRecord, attempts: int = 0) -> bool:
         """Put a record in unless one is there; its steps' attempts are counted from `attempts`."""
         tenant, job_id = record.tenant, record.id
+        has_ended = record.state.is_terminal
         places = [names.job(tenant, job_id), names.index(tenant), names.LIVING]
-        parents = [names.after(tenant, parent) for parent in record.after]
+        parents = [] if has_ended else [names.after(tenant, parent) for parent in record.after]
         arguments: list[str | int] = [
             record.model_dump_json(),
             record.version,
             _member(record),
-            "" if record.state.is_terminal else f"{tenant}/{job_id}",
+            "" if has_ended else f"{tenant}/{job_id}",
             "1" if record.cancel_requested_at else "",
             attempts,
             job_id,

@@ -33,7 +33,7 @@ EXIT_SETTINGS = 2
 
 _SCAN_EVERY = 3  # rounds
 _CLEAN_EVERY = 30  # rounds
-_log = structlog.get_logger(__name__)
+_log = structlog.get_logger("workers.reaper")  # Not "__main__", which is a name of no layer.
 
 
 class Reaper:
@@ -117,9 +117,13 @@ class Reaper:
                 self._orchestrator.queue_step(record, step)
 
     def _take_expired(self) -> None:
+        expired = self._orchestrator.leases.expired()
+        # Our client sits out a Redis that is away: the question may have taken minutes, in which
+        # nobody could renew a lease.
+        self._keep_the_peace()
         if self._clock() < self._peace_until:
             return
-        for step in self._orchestrator.leases.expired():
+        for step in expired:
             _log.warning("worker lost", step=step.place)
             with _alone(step.job_id):
                 self._orchestrator.step_lost(step, WORKER_LOST)
@@ -170,7 +174,7 @@ def main() -> int:
         configure_logs(settings.log_format)
         parts = open_parts(settings)
     except (ValidationError, ValueError) as error:
-        sys.stderr.write(f"wrong settings: {error}\n")
+        sys.stderr.write(f"wrong settings (variables HANDSOFF_…): {error}\n")
         return EXIT_SETTINGS
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXIT_SETTINGS = 2
 
 _WAIT_SECONDS = 1
-_log = structlog.get_logger(__name__)
+_log = structlog.get_logger("workers.worker")  # Not "__main__", which is a name of no layer.
 
 
 class StepWorker(SimpleWorker):  # type: ignore[misc] # RQ has no types.
@@ -134,7 +134,7 @@ def main(
         configure_logs(settings.log_format)
         parts = open_parts(settings)
     except (ValidationError, ValueError) as error:
-        sys.stderr.write(f"wrong settings: {error}\n")
+        sys.stderr.write(f"wrong settings (variables HANDSOFF_…): {error}\n")
         return EXIT_SETTINGS
     remove_left_over(settings.scratch)
     is_compute = arguments.queue is QueueName.COMPUTE

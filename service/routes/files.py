@@ -1,6 +1,5 @@
 """The files of every collection's resources: their list, and each of them."""
 
-from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,8 +10,7 @@ from starlette.responses import Response
 from service.auth import Tenant
 from service.dependencies import App
 from service.downloads import Conditions
-from service.files import digests
-from service.pagination import After, decode_cursor, encode_cursor, link_to_next
+from service.pagination import After, link_to_next
 from service.problems import responses
 from service.resources import noun
 from service.schemas import FileBody, FilePage
@@ -43,19 +41,14 @@ def files_router(collection: str) -> APIRouter:
         after: After = None,
     ) -> FilePage:
         view = app.resources.view(tenant, collection, resource_id)
-        behind = "" if after is None else decode_cursor(after)
-        shown = (file for file in app.downloads.shown(view) if file[0] > behind)
-        found = list(islice(shown, limit + 1))
-        page, more = found[:limit], len(found) > limit
-        cursor = encode_cursor(page[-1][0]) if more else None
+        files, cursor = app.downloads.page(view, limit, after)
         response.headers.update(link_to_next(request, cursor))
-        told = digests(collection, view.final)
         root = f"{request.base_url}v1/{collection}/{resource_id}/files/"
         data = [
-            FileBody(path=path, bytes=size, sha256=told.get(path), url=root + quote(path))
-            for path, size in page
+            FileBody(path=f.path, bytes=f.size, sha256=f.sha256, url=root + quote(f.path))
+            for f in files
         ]
-        return FilePage(data=data, has_more=more, next_cursor=cursor)
+        return FilePage(data=data, has_more=cursor is not None, next_cursor=cursor)
 
     def get_file(
         resource_id: str, path: str, request: Request, app: App, tenant: Tenant

@@ -23,6 +23,7 @@ from service.supervisor.place import DataDirectory
 pytestmark = pytest.mark.e2e
 
 SEED = 7
+PATIENCE = 300  # Seconds for one job, on a machine that has much else to do.
 GIB = 2**30
 
 
@@ -33,7 +34,8 @@ def machine(tmp_path_factory):
     """
     data = DataDirectory(tmp_path_factory.mktemp("handsoff"))
     patch = pytest.MonkeyPatch()
-    patch.setenv("HANDSOFF_LEASE_SECONDS", "4")
+    patch.setenv("HANDSOFF_LEASE_SECONDS", "8")
+    patch.setenv("HANDSOFF_REAP_SECONDS", "0.5")
     for name in ("HANDSOFF_REDIS_URL", "HANDSOFF_STORE_URL"):
         patch.delenv(name, raising=False)
     events = []
@@ -79,7 +81,7 @@ def training(client, faces, label):
     images = sorted((folder / "images").glob("*.png"))
     dataset = client.datasets.create(label, name="faces", licence="CC0-1.0")
     client.datasets.add(dataset, [(image, folder / "masks" / image.name) for image in images])
-    return client.wait(client.datasets.seal(dataset))
+    return client.wait(client.datasets.seal(dataset), timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,8 @@ def label_generator(client, training):
     """
     generator = client.generators.create(generator_file(), name="demo", licence="CC0-1.0")
     inversion = client.inversions.create(training, generator, **QUICK.inversion)
-    return client.wait(client.label_generators.create(inversion, **QUICK.label_generator))
+    labels = client.label_generators.create(inversion, **QUICK.label_generator)
+    return client.wait(labels, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def generate(client, label_generator):
         made = client.generations.create(
             label_generator, QUICK.samples, seed=SEED, shard_size=QUICK.shard_size
         )
-        return client.wait(made, on_progress)
+        return client.wait(made, on_progress, timeout=PATIENCE)
 
     return generate
 
@@ -198,7 +201,7 @@ class TestPipeline:
             client.evaluations.create(dataset=training, **tests),
         ]
 
-        for evaluation in map(client.wait, started):
+        for evaluation in (client.wait(each, timeout=PATIENCE) for each in started):
             assert 0 < evaluation.result["miou"] < 1
             assert set(evaluation.result["per_class_iou"]) == set(label.classes)
 
@@ -210,7 +213,7 @@ class TestPipeline:
         dataset = client.datasets.create(label, archive=tmp_path / "faces.zip")
 
         with pytest.raises(JobFailed) as caught:
-            client.wait(dataset)
+            client.wait(dataset, timeout=PATIENCE)
 
         assert caught.value.code != "unknown"
 

@@ -76,3 +76,16 @@ def test_the_service_takes_bytes_too(api):
     answer = api.put(f"/v1/uploads/{made['id']}/content", content=b"bytes")
 
     assert (answer.status_code, answer.json()["state"]) == (200, "ready")
+    assert api.services.store.get(f"default/uploads/{made['id']}/content") == b"bytes"
+
+
+def test_of_bytes_that_are_wrong_nothing_stays(api):
+    """
+    What comes through the service is checked before it is in the bucket.
+    """
+    made = api.post("/v1/uploads", {"filename": "a", "size": 9}).json()
+
+    answer = api.put(f"/v1/uploads/{made['id']}/content", content=b"bytes")
+
+    problem(answer, 422, "checksum_mismatch")
+    assert api.get(f"/v1/uploads/{made['id']}").json()["state"] == "pending"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -109,6 +110,34 @@ def test_a_large_upload_is_never_held_in_memory(settings):
 
         assert (200, size) == (sending.result().status_code, sending.result().json()["size"])
         assert peak - before < 48 << 20
+
+
+def test_of_a_client_that_goes_away_nothing_stays(settings):
+    """
+    An upload that breaks off leaves no bytes, and is nothing to be alarmed about.
+    """
+    with running(settings) as (process, client):
+        wait_until_alive(client, process)
+        made = client.post("/v1/uploads", json={"filename": "a"}).json()
+        path = f"/v1/uploads/{made['id']}/content"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as broken:
+            head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
+            broken.sendall(head.encode() + bytes(1000))
+        (line,) = [line for line in lines_of(process) if path in line]
+
+        assert "[info" in line
+        assert "status=None" in line
+        assert client.get(f"/v1/uploads/{made['id']}").json()["state"] == "pending"
+
+
+def lines_of(process) -> Iterator[str]:
+    """
+    What a process says, until it has said something of an upload's content.
+    """
+    for line in process.stdout:
+        yield line
+        if "/content" in line:
+            return
 
 
 def memory_of(process) -> int:

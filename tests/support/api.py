@@ -58,7 +58,8 @@ class Api:
 
     def upload(self, content: bytes = b"bytes", filename: str = "file.bin") -> str:
         made = self.post("/v1/uploads", {"filename": filename}).json()
-        assert self.put(made["put"]["url"], content=content).status_code == 200
+        sent = self.put(f"/v1/uploads/{made['id']}/content", content=content)
+        assert sent.status_code == 200, sent.text
         return made["id"]
 
     def generator(self) -> str:

@@ -141,6 +141,30 @@ class TestPeace:
 
         assert system.queue.take_any() is not None
 
+    def test_after_an_outage_that_was_sat_out(self, system, reaper, clock):
+        """
+        A question that Redis answers only after minutes, because it was away, takes no step from
+        workers that could not renew their leases either.
+        """
+        system.submit()
+        system.claim()
+        expire()
+        ask = system.leases.expired
+
+        def ask_for_long():
+            clock.now += 300
+            return ask()
+
+        system.leases.expired = ask_for_long
+        reaper.round()
+        assert system.queue.take_any() is None
+        system.leases.expired = ask
+        for _ in range(4):
+            clock.now += 4
+            reaper.round()
+
+        assert system.queue.take_any() is not None
+
     def test_after_the_machine_slept(self, system, reaper, clock):
         """
         When the reaper itself was away for long, so perhaps were all others.

@@ -305,6 +305,7 @@ class TestTheReapersProcess:
                 assert JobState.SUCCEEDED is system.wait_for(record, *ENDED).state
             reaper.terminate()
             assert reaper.wait(10) == 0
+        assert "reaper begins" in processes.log()
 
 
 class TestStarting:
