@@ -1,10 +1,13 @@
 """Rules about the tree that no other test would notice being broken."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 NO_TORCH = """
 import sys
+from pathlib import Path
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -52,3 +55,17 @@ def test_importing_does_nothing():
     )
 
     assert result.returncode == 0, result.stderr
+
+
+def test_the_readme_names_files_that_are_there():
+    """
+    README's map of the tree leads somewhere: every path in it exists.
+    """
+    root = Path(__file__).parents[1]
+    table = (
+        (root / "README.md").read_text().partition("## Where things are")[2].partition("\n## ")[0]
+    )
+    paths = re.findall(r"`((?:service|workers|models|tests)/[\w/.]+)`", table)
+
+    assert len(paths) > 15
+    assert [path for path in paths if not (root / path).exists()] == []

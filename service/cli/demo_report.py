@@ -143,7 +143,7 @@ def _show(console: Console, folder: Path, report: Mapping[str, Any], command: li
     """The end of the demo, for people."""
     data = _short(folder / "dataset" / "data")
     total = sum(shard["bytes"] for shard in report["shards"])
-    console.print(_scores(report))
+    console.print(_scores(report), "")
     lines = (
         f"{report['generated']:,} labelled images in {len(report['shards'])} shards, "
         f"{size(total)}: {data}",

@@ -178,11 +178,13 @@ class TestPipeline:
 
     def test_licence_and_lineage_are_carried(self, client, generation):
         """
-        The dataset's card says whose licence holds; the manifest says what all was made from.
+        The licence of generator and dataset holds for what was made from them, and the card and
+        the manifest say so; the manifest also says what all was made from.
         """
         card = client.generations.read(generation, "README.md").decode()
 
-        assert "CC0-1.0" in card
+        assert "CC0-1.0" in generation.result["licence"]
+        assert "cc0-1.0" in card.lower()
         assert generation.result["lineage"]
 
     def test_what_was_generated_can_be_learnt_from(

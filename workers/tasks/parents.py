@@ -1,5 +1,6 @@
 """Reads what a compute task's resource is made of: other resources of the same tenant."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -30,6 +31,12 @@ def document(context: TaskContext, collection: str, resource_id: str) -> dict[st
         problem = f"{resource_id} is not ready; wait for its job, or make it again if that failed"
         raise TaskFailed("parent_not_ready", problem) from error
     return found
+
+
+def digest(context: TaskContext, collection: str, resource_id: str) -> str:
+    """The sha256 of a ready resource's final document, which names all of its content by digest."""
+    key = context.parent_key(collection, resource_id, keys.FINAL[collection])
+    return hashlib.sha256(context.store.get(key)).hexdigest()
 
 
 def generator(context: TaskContext, resource_id: str) -> Generator:

@@ -42,7 +42,7 @@ def run(context: TaskContext) -> None:
         "schema_version": 1,
         "attempt": context.attempt,
         "name": context.resource.name,
-        "licence": context.resource.licence,
+        "licence": _licence(context, inversion),
         "label": made.spec.model_dump(mode="json"),
         "ensemble": ensemble,
         "training": {**training, "config": params.config.model_dump(mode="json")},
@@ -65,6 +65,18 @@ def _trained(
     return train_label_generator(
         generator, latents, masks, manifest.label, sha256, params.config, context.report
     )
+
+
+def _licence(context: TaskContext, inversion: dict[str, Any]) -> str:
+    """Whose licences hold for the labels: the generator's and the dataset's, each if it has one."""
+    found = {
+        "generator": parents.document(context, "generators", inversion["generator_id"])["licence"],
+        "dataset": parents.dataset(context, inversion["dataset_id"]).licence,
+    }
+    said = {role: licence for role, licence in found.items() if licence}
+    if len(set(said.values())) <= 1:
+        return next(iter(said.values()), "")
+    return "; ".join(f"{role}: {licence}" for role, licence in said.items())
 
 
 def _calibration(
@@ -109,7 +121,10 @@ def _parents(
         "dataset_id": dataset_id,
         "lineage": {
             "generator": {"id": generator_id, "sha256": generator["sha256"]},
-            "dataset": {"id": dataset_id},
+            "dataset": {
+                "id": dataset_id,
+                "sha256": parents.digest(context, "datasets", dataset_id),
+            },
             "inversion": {"id": params.inversion_id, **inversion["latents"]},
         },
     }
