@@ -43,6 +43,7 @@ class Reaper:
         orchestrator: does what has to be done.
         queue: the way to the workers.
         lease_seconds: how long everybody is left in peace after Redis or we were away.
+        pause_seconds: between two rounds; a longer one means that we were away.
         clock: seconds that go on while the machine sleeps.
     """
 
@@ -51,11 +52,14 @@ class Reaper:
         orchestrator: Orchestrator,
         queue: TaskQueue,
         lease_seconds: float,
+        pause_seconds: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._orchestrator = orchestrator
         self._queue = queue
         self._lease_seconds = lease_seconds
+        # Measured beyond the pause, else short leases would make every round a peaceful one.
+        self._longest_round = pause_seconds + lease_seconds / 2
         self._clock = clock
         self._rounds = 0
         self._last_round = clock()
@@ -103,7 +107,7 @@ class Reaper:
     def _keep_the_peace(self) -> None:
         """The same if we were away ourselves, as when the machine slept."""
         now = self._clock()
-        if now - self._last_round > self._lease_seconds / 2:
+        if now - self._last_round > self._longest_round:
             self._peace()
         self._last_round = now
 
@@ -179,7 +183,7 @@ def main() -> int:
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
-    reaper = Reaper(parts.orchestrator, parts.queue, settings.lease_seconds)
+    reaper = Reaper(parts.orchestrator, parts.queue, settings.lease_seconds, settings.reap_seconds)
     _log.info("reaper begins")
     while not end.is_set():
         try:

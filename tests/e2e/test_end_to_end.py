@@ -236,7 +236,7 @@ class TestDemo:
         data = tmp_path / "data"
 
         done = subprocess.run(
-            [*command, "--data-dir", str(data)], capture_output=True, text=True, timeout=500
+            [*command, "--data-dir", str(data)], capture_output=True, text=True, timeout=800
         )
 
         assert done.returncode == 0, done.stderr[-3000:]

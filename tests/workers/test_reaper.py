@@ -43,7 +43,7 @@ def reaper(system, clock):
     """
     A reaper that has had its first round.
     """
-    reaper = Reaper(system.orchestrator, system.queue, 10.0, clock)
+    reaper = Reaper(system.orchestrator, system.queue, 10.0, clock=clock)
     reaper.round()
     clock.now += 20  # The first round compares with the bucket and is peaceful afterwards.
     reaper._last_round = clock.now
@@ -75,6 +75,24 @@ class TestLostWorkers:
             waiting.error.code,
             waiting.attempt,
         ) == (JobState.QUEUED, "worker_lost", 2)
+
+    def test_give_back_short_leases_too(self, system, clock):
+        """
+        A reaper that pauses for longer than half a lease between rounds still takes back leases.
+        """
+        reaper = Reaper(system.orchestrator, system.queue, 4.0, pause_seconds=3.0, clock=clock)
+        reaper.round()
+        for _ in range(2):  # After the first round's peace.
+            clock.now += 3.0
+            reaper.round()
+        system.submit()
+        step = system.claim()
+        expire()
+
+        clock.now += 3.0
+        reaper.round()
+
+        assert step.again(2) == system.queue.take_any()
 
     def test_keep_what_they_renew(self, redis, system, reaper):
         """
