@@ -1,6 +1,6 @@
 """GAN inversion: latents in W+ whose images are the given ones (HandsOff, section 3.1).
 
-For each image the best of many mapped samples is the start; Adam then lowers
+From a start that `models.starts` finds for each image, Adam lowers
 
     L(ws) = a * distance(G(ws), x) + b * MSE(G(ws), x) + c * MSE(ws, ws_start)
 
@@ -10,34 +10,27 @@ generator's constants. Losses are per image, so optimising images together or al
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from models.configs import InversionConfig
 from models.errors import InvalidImage
-from models.latents import mapped
-from models.perceptual import Distance, pairwise
+from models.perceptual import Distance, reduced
 from models.progress import Report, silent
-from models.seeding import philox
+from models.starts import best_starts, fit_encoder
 from models.stylegan2.networks import Generator
-
-LARGEST = 512
-"""Losses are computed at this many rows at most, as the authors do."""
 
 RATIO_TOLERANCE = 0.02
 """How much a picture's height : width may differ from the generator's; it is then stretched."""
 
 _PIXELS_AT_ONCE = 2**18
 """Pictures optimised together hold about this many pixels: 64 of 64 x 64, one of 512 x 512."""
-
-_SAMPLES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -91,13 +84,11 @@ def invert(
     device = generator.w_avg.device
     chunk = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     chunks = [part.to(device) for part in torch.split(images, chunk)]
-    targets = [distance.targets(at_loss_size(part)) for part in chunks]
-    starts = best_starts(generator, torch.cat(targets), distance, config, report)
+    encoder = fit_encoder(generator, distance, config.starts, config.seed, report)
     found = []
-    for index, (part, target, start) in enumerate(
-        zip(chunks, targets, torch.split(starts, chunk), strict=True)
-    ):
-        problem = _Problem(generator, part, target, start, distance, config)
+    for index, part in enumerate(chunks):
+        start = best_starts(generator, encoder, distance, part)
+        problem = _Problem(generator, part, distance.targets(part), start, distance, config)
         before, total = index * config.steps, len(chunks) * config.steps
         tell = partial(_tell, report, before, total)
         found.append(_optimise(problem, tell))
@@ -116,9 +107,10 @@ def measured(
     device = generator.w_avg.device
     found = []
     for part, ws in zip(torch.split(images, 1), torch.split(latents, 1), strict=True):
-        target = distance.targets(at_loss_size(part.to(device)))
+        image = part.to(device)
+        target = distance.targets(image)
         problem = _Problem(
-            generator, part.to(device), target, ws.to(device), distance, InversionConfig(steps=0)
+            generator, image, target, ws.to(device), distance, InversionConfig(steps=0)
         )
         found.append(_optimise(problem, partial(_tell, silent, 0, 0)))
     return _joined(found, began)
@@ -157,34 +149,6 @@ def _prepared(image: np.ndarray, name: str, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def best_starts(
-    generator: Generator,
-    targets: Tensor,
-    distance: Distance,
-    config: InversionConfig,
-    report: Report,
-) -> Tensor:
-    """For each embedded target [T, D], the nearest of `config.starts` mapped samples.
-
-    Returns:
-        float32 [T, num_ws, w_dim].
-    """
-    nearest = targets.new_full((len(targets),), math.inf)
-    best = generator.w_avg.expand(len(targets), generator.num_ws, -1)
-    done = 0
-    for streams in _batches(config):
-        with torch.no_grad():
-            ws = mapped(generator, streams)
-            images = at_loss_size(generator.synthesize(ws))
-            lowest, which = pairwise(distance, images, targets).min(dim=0)  # [T] each
-        closer = lowest < nearest
-        best = torch.where(closer[:, None, None], ws[which], best)
-        nearest = torch.minimum(nearest, lowest)
-        done += len(streams)
-        report("searching", done, config.starts, "samples")
-    return best
-
-
 def learning_rate(step: int, steps: int, plateau: float) -> float:
     """The authors' schedule at t = step / steps: warm-up over 5 %, cosine to 0 over the last 25 %.
 
@@ -192,15 +156,6 @@ def learning_rate(step: int, steps: int, plateau: float) -> float:
     """
     t = step / steps
     return plateau * min(1, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / 0.25)))
-
-
-def at_loss_size(images: Tensor) -> Tensor:
-    """[N, 3, H, W] reduced, if need be, to `LARGEST` rows (bilinear: from 1024 a 2 x 2 mean)."""
-    height, width = images.shape[2:]
-    if height <= LARGEST:
-        return images
-    size = (LARGEST, round(width * LARGEST / height))
-    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
@@ -219,7 +174,7 @@ class _Problem:
 
     generator: Generator
     images: Tensor
-    target: Tensor
+    target: list[Tensor]
     start: Tensor
     distance: Distance
     config: InversionConfig
@@ -227,10 +182,10 @@ class _Problem:
     def terms(self, ws: Tensor) -> _Terms:
         """The loss terms at ws [N, num_ws, w_dim]."""
         images = self.generator.synthesize(ws)
-        drawn, wanted = at_loss_size(images), at_loss_size(self.images)
+        difference = reduced(images) - reduced(self.images)
         return _Terms(
-            distance=self.distance(drawn, self.target),
-            mse=((drawn - wanted) / 2).square().mean(dim=(1, 2, 3)),
+            distance=self.distance(images, self.target),
+            mse=(difference / 2).square().mean(dim=(1, 2, 3)),
             latent=(ws - self.start).square().mean(dim=(1, 2)),
             images=images,
         )
@@ -286,10 +241,3 @@ def _joined(parts: list[Inversion], began: float) -> Inversion:
         mse=torch.cat([p.mse for p in parts]),
         seconds=time.perf_counter() - began,
     )
-
-
-def _batches(config: InversionConfig) -> Iterator[list[np.random.Generator]]:
-    """The streams of samples 0, 1, … `config.starts` - 1, some at a time."""
-    for first in range(0, config.starts, _SAMPLES_AT_ONCE):
-        stop = min(first + _SAMPLES_AT_ONCE, config.starts)
-        yield [philox(config.seed, "start", index) for index in range(first, stop)]

@@ -1,11 +1,11 @@
 """How far two pictures look apart: LPIPS, or a distance on random features that needs no file.
 
-Both are a squared Euclidean distance between embeddings, d(a, b) = |e(a) - e(b)|^2: LPIPS (Zhang et
-al., CVPR 2018) weighs unit-normalised features with non-negative w_l and averages over pixels, so
-e_l = sqrt(w_l / (h_l w_l)) * feature / |feature|. A target is therefore embedded once, and all
-pairs of two sets cost one matrix product.
+LPIPS (Zhang et al., CVPR 2018): features of VGG16, each pixel's channels scaled to unit length,
+squared differences weighed by channel, averaged over pixels, summed over layers:
+d(a, b) = sum_l mean_hw sum_c w_lc (a_lchw - b_lchw)^2. The other distance is the mean absolute
+difference of random features; it is called `perceptual`, never `lpips`.
 
-A distance on anything but the ImageNet trunk is called `perceptual`, never `lpips`.
+Both also give a `summary` of a picture: the same features, averaged over a few cells of it.
 """
 
 import math
@@ -24,7 +24,23 @@ from models.errors import BackboneUnavailable
 from models.seeding import philox
 
 TRUNK_FILE = "vgg16-397923af.pth"
+LARGEST = 512
+"""Rows at which pictures are compared, at most."""
+CELLS = 8
+"""Cells that a summary has along a side, at most."""
+
 _EPSILON = 1e-10
+_RANDOM_GAIN = 3.0
+"""Brings random features to where the usual weights of loss terms suit them, too."""
+
+
+def reduced(images: Tensor) -> Tensor:
+    """[N, 3, H, W] at 512 rows at most, as the authors compare (bilinear: a 2 x 2 mean of 1024)."""
+    height, width = images.shape[2:]
+    if height <= LARGEST:
+        return images
+    size = (LARGEST, round(width * LARGEST / height))
+    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 class Distance(Protocol):
@@ -38,63 +54,82 @@ class Distance(Protocol):
     def backbone(self) -> str:
         """What computes the features, in words for a report."""
 
-    def targets(self, images: Tensor) -> Tensor:
-        """Embeddings float32 [N, D]; for what stays the same between calls."""
+    def targets(self, images: Tensor) -> list[Tensor]:
+        """What is computed of a picture once, however often it is compared: maps [N, …]."""
 
-    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+    def summary(self, images: Tensor) -> Tensor:
+        """Features averaged over a few cells of the picture: float32 [N, S]."""
+
+    def __call__(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
         """Distances float32 [N] of images from the pictures that `targets` were made of."""
 
 
-def pairwise(distance: Distance, images: Tensor, targets: Tensor) -> Tensor:
-    """All distances between N images [N, 3, H, W] and T embeddings [T, D]: float32 [N, T]."""
-    embedded = distance.targets(images)
-    lengths = embedded.square().sum(1)[:, None] + targets.square().sum(1)
-    return (lengths - 2 * embedded @ targets.T).clamp(min=0)
+class _Features:
+    """What both distances share: a frozen trunk, images -> maps [N, C_l, h_l, w_l]."""
 
-
-class FeatureDistance:
-    """A distance on a network's feature maps; see the module's equation.
-
-    Args:
-        name: `lpips` or `perceptual`.
-        backbone: words for a report.
-        trunk: images [N, 3, H, W] in [-1, 1] -> feature maps [N, C_l, h_l, w_l].
-        channel_weights: per map float32 [C_l], not negative; ones where left out.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        backbone: str,
-        trunk: nn.Module,
-        channel_weights: Sequence[Tensor] | None = None,
-    ) -> None:
+    def __init__(self, name: str, backbone: str, trunk: nn.Module) -> None:
         self.name = name
         self.backbone = backbone
         self._trunk = trunk.eval().requires_grad_(False)
-        self._roots = [w.clamp(min=0).sqrt() for w in channel_weights or ()]
 
-    def targets(self, images: Tensor) -> Tensor:
-        """Embeddings float32 [N, D] of images [N, 3, H, W] in [-1, 1]."""
-        maps: Sequence[Tensor] = self._trunk(images)
-        roots = self._roots or [m.new_ones(m.shape[1]) for m in maps]
-        parts = [_normalised(m, root) for m, root in zip(maps, roots, strict=True)]
-        return torch.cat([part.flatten(1) for part in parts], dim=1)
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        return list(self._trunk(reduced(images)))
 
-    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Distances float32 [N] between images and the pictures embedded in `targets` [N, D]."""
-        distances: Tensor = (self.targets(images) - targets).square().sum(dim=1)
-        return distances
+    def summary(self, images: Tensor) -> Tensor:
+        """Features averaged over at most 8 x 8 cells: float32 [N, S]."""
+        cells = [
+            F.adaptive_avg_pool2d(m, (min(CELLS, m.shape[2]), min(CELLS, m.shape[3])))
+            for m in self._maps(images)
+        ]
+        return torch.cat([c.flatten(1) for c in cells], dim=1)
 
 
-def _normalised(x: Tensor, root: Tensor) -> Tensor:
-    """[N, C, h, w] with channels of unit length, weighed, and divided by sqrt(h * w)."""
-    length = (x.square().sum(1, keepdim=True) + _EPSILON).sqrt()
-    area = x.shape[2] * x.shape[3]
-    return x / length * (root / math.sqrt(area))[:, None, None]
+class Lpips(_Features):
+    """LPIPS by the equation above.
+
+    Args:
+        backbone: words for a report.
+        trunk: images [N, 3, H, W] in [-1, 1] -> feature maps.
+        channel_weights: w_l, per map float32 [C_l], not negative.
+    """
+
+    def __init__(self, backbone: str, trunk: nn.Module, channel_weights: Sequence[Tensor]) -> None:
+        super().__init__("lpips", backbone, trunk)
+        self._roots = [w.clamp(min=0).sqrt() for w in channel_weights]
+
+    def targets(self, images: Tensor) -> list[Tensor]:
+        """Maps whose squared differences add up to the distance: weighed, and over sqrt(h w)."""
+        return [
+            _unit(m) * (root / math.sqrt(m.shape[2] * m.shape[3]))[:, None, None]
+            for m, root in zip(self._maps(images), self._roots, strict=True)
+        ]
+
+    def __call__(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
+        """Distances float32 [N] from the pictures that `targets` were made of."""
+        pairs = zip(self.targets(images), targets, strict=True)
+        return torch.stack([(a - b).square().flatten(1).sum(dim=1) for a, b in pairs]).sum(dim=0)
 
 
-def lpips_distance(trunk: Path | None, device: torch.device) -> FeatureDistance:
+def _unit(x: Tensor) -> Tensor:
+    """[N, C, h, w] with the channels of each pixel scaled to length 1."""
+    return x / (x.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
+
+
+class RandomFeatures(_Features):
+    """Mean absolute difference of random features, summed over maps."""
+
+    def targets(self, images: Tensor) -> list[Tensor]:
+        """The features themselves."""
+        return self._maps(images)
+
+    def __call__(self, images: Tensor, targets: Sequence[Tensor]) -> Tensor:
+        """Distances float32 [N] from the pictures that `targets` were made of."""
+        pairs = zip(self._maps(images), targets, strict=True)
+        means = torch.stack([(a - b).abs().flatten(1).mean(dim=1) for a, b in pairs])
+        return _RANDOM_GAIN * means.sum(dim=0)
+
+
+def lpips_distance(trunk: Path | None, device: torch.device) -> Lpips:
     """LPIPS v0.1 on VGG16, with the linear heads that come with the `lpips` package.
 
     Args:
@@ -110,7 +145,7 @@ def lpips_distance(trunk: Path | None, device: torch.device) -> FeatureDistance:
     _load_trunk(network.net, state, trunk or TRUNK_FILE)
     heads = [lin.model[-1].weight.detach().flatten().to(device) for lin in network.lins]
     scaled = nn.Sequential(network.scaling_layer, network.net).to(device)
-    return FeatureDistance("lpips", "VGG16, ImageNet", scaled, heads)
+    return Lpips("VGG16, ImageNet", scaled, heads)
 
 
 def package_network() -> Any:
@@ -171,7 +206,7 @@ def _load_trunk(network: nn.Module, state: dict[str, Tensor], source: object) ->
     network.load_state_dict({key: state[name] for key, name in names.items()})
 
 
-def random_distance(seed: int, device: torch.device) -> FeatureDistance:
+def random_distance(seed: int, device: torch.device) -> RandomFeatures:
     """A distance on seeded random convolutions at several scales; needs no file.
 
     Args:
@@ -179,7 +214,7 @@ def random_distance(seed: int, device: torch.device) -> FeatureDistance:
         device: where distances will be computed.
     """
     trunk = RandomPyramid(seed).to(device)
-    return FeatureDistance("perceptual", trunk.description, trunk)
+    return RandomFeatures("perceptual", trunk.description, trunk)
 
 
 class RandomPyramid(nn.Module):

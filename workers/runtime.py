@@ -15,7 +15,7 @@ import torch
 
 from models.checkpoints.neutral import load_neutral
 from models.label_generator import LabelGenerator, load_label_generator
-from models.perceptual import FeatureDistance, lpips_distance, random_distance
+from models.perceptual import Distance, lpips_distance, random_distance
 from models.stylegan2.networks import Generator
 from workers.errors import Retryable
 
@@ -73,7 +73,7 @@ class Runtime:
         kept: LabelGenerator = self._kept(sha256, fetch, scratch, load_label_generator)
         return kept
 
-    def distance(self, name: str, seed: int) -> FeatureDistance:
+    def distance(self, name: str, seed: int) -> Distance:
         """The distance called `lpips` or `perceptual`, on the device.
 
         Raises:
@@ -88,7 +88,7 @@ class Runtime:
                 else lpips_distance(self._lpips_trunk, self.device),
             )
         self._warm.move_to_end(key)
-        kept: FeatureDistance = self._warm[key]
+        kept: Distance = self._warm[key]
         return kept
 
     def _kept(self, sha256: str, fetch: Fetch, scratch: Path, load: Callable[[Path], Any]) -> Any:

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -118,21 +116,6 @@ class TestInvert:
         assert torch.equal(result.distance, result.distance_start)
         assert torch.equal(result.latents, result.latents[:, :1].expand(-1, 6, -1))
 
-    def test_the_start_is_the_nearest_of_all_samples(self):
-        """
-        No other sample of the seed is nearer to the target.
-        """
-        generator, distance = small_generator(), random_distance(0, CPU)
-        images, _ = targets_of(generator, 1)
-        settings = config(starts=40)
-        target = distance.targets(images)
-
-        start = inversion.best_starts(generator, target, distance, settings, silent)
-
-        samples = mapped(generator, [philox(0, "start", i) for i in range(40)])
-        distances = distance(generator.synthesize(samples), target)
-        torch.testing.assert_close(start[0], samples[distances.argmin()])
-
     def test_tells_where_it_is(self):
         """
         Samples searched and steps taken are told up to the last.
@@ -201,16 +184,3 @@ class TestPrepared:
         """
         with pytest.raises(InvalidImage, match=r"wide: has 4 x 8 pixels .* crop or pad"):
             inversion.prepared([np.zeros((4, 8, 3), np.uint8)], ["wide"], (4, 4))
-
-
-def test_losses_are_computed_at_512_rows_at_most():
-    """
-    A picture of 1024 rows is compared as the means of its 2 x 2 blocks.
-    """
-    image = torch.rand(1, 3, 1024, 4, generator=torch.Generator().manual_seed(0))
-
-    got = inversion.at_loss_size(image)
-
-    expected = image.unflatten(2, (512, 2)).unflatten(4, (2, 2)).mean(dim=(3, 5))
-    torch.testing.assert_close(got, expected)
-    assert math.prod(got.shape) == 3 * 512 * 2

@@ -3,7 +3,7 @@ import torch
 
 from models import perceptual
 from models.errors import BackboneUnavailable
-from models.perceptual import FeatureDistance, lpips_distance, pairwise, random_distance
+from models.perceptual import Lpips, lpips_distance, random_distance
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ def shifted(images, amount):
     return images + amount * pictures(*images.shape[:1], images.shape[2], seed=9)
 
 
-class TestDistance:
+class TestLpipsEquation:
     def test_is_the_mean_over_pixels_of_weighed_squared_differences(self):
         """
         LPIPS's equation, term by term: features of unit length, squared differences, channel
@@ -42,22 +42,36 @@ class TestDistance:
                 a, b = (f / f.norm(dim=1, keepdim=True) for f in (layer(one), layer(other)))
                 expected += ((a - b).square() * weight[:, None, None]).sum(1).mean(dim=(1, 2))
 
-        distance = FeatureDistance("perceptual", "two layers", Trunk(), weights)
+        distance = Lpips("two layers", Trunk(), weights)
 
         torch.testing.assert_close(distance(one, distance.targets(other)), expected)
 
-    def test_all_pairs_are_the_single_distances(self):
+    def test_a_summary_is_a_few_averages_of_the_features(self):
         """
-        One matrix product gives what comparing each pair gives.
+        Maps of more than 8 x 8 are averaged cell by cell, smaller ones are kept.
         """
-        distance = random_distance(0, CPU)
-        images, others = pictures(4), pictures(3, seed=1)
-        targets = distance.targets(others)
+        large, small = torch.rand(2, 3, 16, 24), torch.rand(2, 1, 4, 4)
 
-        got = pairwise(distance, images, targets)
+        class Trunk(torch.nn.Module):
+            def forward(self, x):
+                return [large, small]
 
-        expected = torch.stack([distance(images, t.expand(4, -1)) for t in targets], dim=1)
-        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
+        got = Lpips("two maps", Trunk(), [torch.ones(3), torch.ones(1)]).summary(pictures(2))
+
+        cells = large.unflatten(2, (8, 2)).unflatten(4, (8, 3)).mean(dim=(3, 5))
+        torch.testing.assert_close(got, torch.cat([cells.flatten(1), small.flatten(1)], dim=1))
+
+    def test_pictures_are_compared_at_512_rows_at_most(self):
+        """
+        A picture of 1024 rows is compared as the means of its 2 x 2 blocks.
+        """
+        image = torch.rand(1, 3, 1024, 4, generator=torch.Generator().manual_seed(0))
+
+        got = perceptual.reduced(image)
+
+        expected = image.unflatten(2, (512, 2)).unflatten(4, (2, 2)).mean(dim=(3, 5))
+        torch.testing.assert_close(got, expected)
+        assert perceptual.reduced(got) is got
 
 
 class TestRandomDistance:
@@ -65,8 +79,7 @@ class TestRandomDistance:
         """
         No change is no distance; more noise is farther.
         """
-        distance = random_distance(0, CPU)
-        images = pictures(2)
+        distance, images = random_distance(0, CPU), pictures(2)
         targets = distance.targets(images)
 
         near, far = (distance(shifted(images, amount), targets) for amount in (0.1, 0.5))
@@ -79,12 +92,22 @@ class TestRandomDistance:
         Equal seeds give equal numbers, another seed others; none is called LPIPS.
         """
         images = pictures(2)
-        one, same, other = (random_distance(seed, CPU).targets(images) for seed in (5, 5, 6))
+        one, same, other = (random_distance(seed, CPU).summary(images) for seed in (5, 5, 6))
 
         assert torch.equal(one, same)
         assert not torch.equal(one, other)
         assert random_distance(5, CPU).name == "perceptual"
         assert "seed 5" in random_distance(5, CPU).backbone
+
+    def test_is_a_mean_of_absolute_differences(self):
+        """
+        Of all features of all maps, each map weighing the same.
+        """
+        distance, one, other = random_distance(0, CPU), pictures(2), pictures(2, seed=1)
+        maps = zip(distance.targets(one), distance.targets(other), strict=True)
+        expected = sum(3 * (a - b).abs().mean(dim=(1, 2, 3)) for a, b in maps)
+
+        torch.testing.assert_close(distance(one, distance.targets(other)), expected)
 
     def test_does_not_touch_the_global_stream(self):
         """
