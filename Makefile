@@ -5,6 +5,7 @@
 #   make up      the service and its workers, until Ctrl-C
 #   make check   format, lint, types, import contracts, docker files: what CI checks
 #   make bench   the quality and speed figures, as JSON in tests/benchmarks/results/
+#   make fuzz    half an hour of broken files for the checkpoint reader
 #   make format  put the code into shape
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test up check bench format lock clean
+.PHONY: install demo test up check bench fuzz format lock clean
 
 install: $(STAMP)
 
@@ -55,6 +56,11 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Not in the lock: only this needs it.
+fuzz: $(STAMP) | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --target .tools/fuzz --no-deps atheris==3.0.0
+	PYTHONPATH=.tools/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

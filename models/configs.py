@@ -56,6 +56,7 @@ class InversionConfig(Config):
         steps: length of the schedule. The rate of the last one is 0, so one fewer is executed;
             0 or 1 keep the start.
         starts: mapped samples tried as a start for each image; the best by the distance is taken.
+        restyle_iterations: how often a ReStyle encoder looks, where one gives the start.
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
         learning_rate: Adam's, at the plateau of the schedule.
@@ -65,6 +66,7 @@ class InversionConfig(Config):
     mode: Mode = "default"
     steps: int = Field(default=300, ge=0, le=10_000)
     starts: int = Field(default=1000, ge=1, le=100_000)
+    restyle_iterations: int = Field(default=5, ge=1, le=100)
     distance: Literal["lpips", "perceptual"] = "lpips"
     distance_weight: float = Field(default=10.0, ge=0, le=1000)
     mse_weight: float = Field(default=1.0, ge=0, le=1000)
@@ -123,7 +125,7 @@ class Recipe(Config):
         seed: of initial weights, order and augmentation.
     """
 
-    steps: int = Field(default=1500, ge=1, le=1_000_000)
+    steps: int = Field(default=3000, ge=1, le=1_000_000)
     batch: int = Field(default=8, ge=1, le=1024)
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     width: int = Field(default=16, ge=4, le=256)

@@ -8,7 +8,7 @@ the wanted number, each shard independent of all others (HandsOff 3.3 drops afte
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from models.class_mix import Shares, shares_of
 from models.data.images import ImageFormat, encode_image, encode_png
 from models.data.manifest import SampleInfo
 from models.data.shards import ShardSample, sample_bytes
 from models.data.summary import pixel_shares
 from models.errors import UncertaintyRuleTooStrict
 from models.label_generator import LabelGenerator
-from models.latents import mapped
+from models.latents import drawn_codes
 from models.progress import Report
 from models.seeding import philox
 from models.stylegan2.networks import Generator
@@ -50,6 +51,8 @@ class Plan(BaseModel):
         psi: truncation; 1 is none.
         seed: of all latents.
         threshold: candidates with a higher score are dropped; None keeps all.
+        class_shares: how often each class of a conditional generator is drawn; empty for all
+            equally often, and where there are none.
         image_format: of the images.
     """
 
@@ -64,6 +67,7 @@ class Plan(BaseModel):
     psi: float
     seed: int
     threshold: float | None
+    class_shares: Shares = ()
     image_format: ImageFormat = "png"
 
     @property
@@ -85,12 +89,14 @@ class Drawn:
         masks: uint8 [N, H, W].
         uncertainty: float32 [N, H, W].
         scores: float32 [N].
+        classes: of the generator, one per image; None where it knows none.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     uncertainty: NDArray[np.float32]
     scores: NDArray[np.float32]
+    classes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class Calibration:
 
     Attributes:
         psi: the truncation it holds for.
+        class_shares: the mix of a conditional generator's classes that it holds for; else empty.
         samples: how many images were drawn.
         quantiles: 101 of them: the score at share i / 100.
         images_per_second: synthesis, labels and encoding together.
@@ -106,6 +113,7 @@ class Calibration:
     """
 
     psi: float
+    class_shares: Shares
     samples: int
     quantiles: list[float]
     images_per_second: float
@@ -135,9 +143,11 @@ def draw(
     label_generator: LabelGenerator,
     streams: Sequence[np.random.Generator],
     psi: float,
+    shares: Shares = (),
 ) -> Drawn:
-    """One labelled image per random stream, all computed as one batch."""
-    return render(generator, label_generator, mapped(generator, streams, psi))
+    """One labelled image per random stream, all computed as one batch; see `drawn_codes`."""
+    codes = drawn_codes(generator, streams, psi, shares)
+    return replace(render(generator, label_generator, codes.ws), classes=codes.classes)
 
 
 @torch.no_grad()
@@ -169,8 +179,13 @@ def calibrate(
     samples: int,
     seed: int,
     report: Report,
+    shares: Shares = (),
 ) -> Calibration:
-    """Draw `samples` images (rounded up to whole batches) and look at their scores."""
+    """Draw `samples` images (rounded up to whole batches) and look at their scores.
+
+    Classes are drawn by their `shares`, all equally often where none are given.
+    """
+    shares = shares or shares_of(None, generator.label_dim)
     batch = batch_size(generator.w_avg.device, generator.image_shape[1:])
     scores: list[float] = []
     sizes: list[int] = []
@@ -178,7 +193,7 @@ def calibrate(
     while len(scores) < samples:
         streams = [philox(seed, "calibration", len(scores) + i) for i in range(batch)]
         began = time.perf_counter()
-        drawn = draw(generator, label_generator, streams, psi)
+        drawn = draw(generator, label_generator, streams, psi, shares)
         drawing += time.perf_counter() - began
         if len(sizes) < _ENCODED_TO_MEASURE:
             began = time.perf_counter()
@@ -188,6 +203,7 @@ def calibrate(
         report("calibrating", len(scores), samples, "images")
     return Calibration(
         psi=psi,
+        class_shares=shares,
         samples=len(scores),
         quantiles=np.quantile(np.array(scores, dtype=np.float64), np.linspace(0, 1, 101)).tolist(),
         images_per_second=1 / (drawing / len(scores) + encoding / len(sizes)),
@@ -223,7 +239,7 @@ def fill_shard(
     slot = 0
     for first in range(0, most, plan.batch):
         streams = [philox(plan.seed, shard, first + i) for i in range(plan.batch)]
-        drawn = draw(generator, label_generator, streams, plan.psi)
+        drawn = draw(generator, label_generator, streams, plan.psi, plan.class_shares)
         for place, score in enumerate(drawn.scores.tolist()):
             if plan.threshold is not None and score > plan.threshold:
                 continue
@@ -258,6 +274,7 @@ def _sample(
         candidate=candidate,
         score=float(drawn.scores[place]),
         psi=plan.psi,
+        label=None if drawn.classes is None else drawn.classes[place],
         height=mask.shape[0],
         width=mask.shape[1],
         class_pixel_share=pixel_shares(mask, label_generator.spec),

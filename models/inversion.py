@@ -1,6 +1,6 @@
 """GAN inversion: latents in W+ whose images are the given ones (HandsOff, section 3.1).
 
-From a start that `models.starts` finds for each image, Adam lowers
+From a start that an encoder guesses for each image, or else `models.starts`, Adam lowers
 
     L(ws) = a * distance(G(ws), x) + b * MSE(G(ws), x) + c * MSE(ws, ws_start)
 
@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.configs import InversionConfig
+from models.encoders.encoder import Encoder
 from models.errors import InvalidImage
 from models.perceptual import Distance, reduced
 from models.progress import Report, silent
@@ -64,6 +65,7 @@ def invert(
     distance: Distance,
     config: InversionConfig,
     report: Report,
+    encoder: Encoder | None = None,
 ) -> Inversion:
     """Latents for `images`.
 
@@ -72,10 +74,12 @@ def invert(
         images: float32 [N, 3, H, W] in [-1, 1], of the generator's image shape.
         distance: on the same device.
         config: how.
-        report: told phases `searching` (samples) and `optimising` (steps).
+        report: told phases `searching` (samples; without an encoder) and `optimising` (steps).
+        encoder: on the same device; its guesses are the starts, of ReStyle those of the whole
+            loop. Without one, starts come from a linear encoder fitted on samples.
 
     Raises:
-        ValueError: the images' shape is not the generator's.
+        ValueError: the images' shape is not the generator's, or the encoder's codes do not fit.
     """
     if images.ndim != 4 or images.shape[1:] != generator.image_shape or not len(images):
         wanted = list(generator.image_shape)
@@ -84,15 +88,30 @@ def invert(
     device = generator.w_avg.device
     chunk = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     chunks = [part.to(device) for part in torch.split(images, chunk)]
-    encoder = fit_encoder(generator, distance, config.starts, config.seed, report)
+    starts = _starts(generator, distance, config, report, encoder)
     found = []
     for index, part in enumerate(chunks):
-        start = best_starts(generator, encoder, distance, part)
+        start = starts(part)
         problem = _Problem(generator, part, distance.targets(part), start, distance, config)
         before, total = index * config.steps, len(chunks) * config.steps
         tell = partial(_tell, report, before, total)
         found.append(_optimise(problem, tell))
     return _joined(found, began)
+
+
+def _starts(
+    generator: Generator,
+    distance: Distance,
+    config: InversionConfig,
+    report: Report,
+    encoder: Encoder | None,
+) -> Callable[[Tensor], Tensor]:
+    """What finds a start for each of some images: [N, 3, H, W] -> ws [N, num_ws, w_dim]."""
+    if encoder is None:
+        fitted = fit_encoder(generator, distance, config.starts, config.seed, report)
+        return partial(best_starts, generator, fitted, distance)
+    iterations = config.restyle_iterations if encoder.config.restyle else 1
+    return partial(encoder.encode, generator=generator, iterations=iterations)
 
 
 def _tell(report: Report, before: int, total: int, step: int) -> None:

@@ -1,22 +1,34 @@
-"""Files of latents: ours, and the plain arrays that other programs leave.
+"""Files of latents and the images they belong to: ours, and whatever other programs leave.
 
-safetensors: tensor `latents` float32 [N, num_ws, w_dim]; metadata `keys` is a JSON list of the
-images' keys, in the rows' order. `.npy` (no pickles): the same array, in the dataset's order.
+Ours is safetensors: tensor `latents` float32 [N, num_ws, w_dim]; metadata `keys` is a JSON list of
+the images' keys, in the rows' order. `models.checkpoints.latents` reads this and all others.
 """
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.errors import InvalidLatents
+from models.checkpoints import latents as files
+from models.errors import CheckpointError, InvalidLatents
+from models.stylegan2.networks import Generator
 
-_NPY = b"\x93NUMPY"
+
+@dataclass(frozen=True)
+class GivenLatents:
+    """Latents that were found elsewhere.
+
+    Attributes:
+        codes: float32 [N, num_ws, w_dim], in the order of the images that were asked for.
+        mapped_from_z: whether the file held inputs of the mapping, which were mapped.
+    """
+
+    codes: Tensor
+    mapped_from_z: bool
 
 
 def write_latents(path: Path, latents: Tensor, keys: Sequence[str]) -> None:
@@ -24,53 +36,52 @@ def write_latents(path: Path, latents: Tensor, keys: Sequence[str]) -> None:
     save_file({"latents": latents.contiguous()}, path, metadata={"keys": json.dumps(list(keys))})
 
 
-def read_latents(path: Path, keys: Sequence[str], shape: tuple[int, int]) -> Tensor:
-    """The latents of the images `keys`, in that order.
+def read_latents(path: Path, keys: Sequence[str], generator: Generator) -> GivenLatents:
+    """The latents of the images `keys`.
 
     Args:
-        path: a file of either kind; more images than wanted do no harm where it names them.
-        keys: of N images.
-        shape: (num_ws, w_dim) of the generator. One w per image [N, w_dim] is repeated.
-
-    Returns:
-        float32 [N, num_ws, w_dim].
+        path: a file of any kind; more images than wanted do no harm where it names them.
+        keys: of N images. A file that names images may do so with folders and endings.
+        generator: that the latents are of. One code per image is repeated for every layer.
 
     Raises:
-        InvalidLatents: it is no such file, lacks an image, or has another shape.
+        InvalidLatents: it is no such file, lacks an image, or does not fit the generator.
     """
-    latents, names = _read(path)
-    if latents.ndim == 2:
-        latents = latents[:, None].expand(-1, shape[0], -1)
-    if latents.ndim != 3 or tuple(latents.shape[1:]) != shape or not latents.isfinite().all():
-        wanted = f"finite numbers [{len(keys)}, {shape[0]}, {shape[1]}]"
-        raise InvalidLatents(f"latents must be {wanted}; the file holds {list(latents.shape)}")
-    if names is not None:
-        return latents[_rows(names, keys)].contiguous()
-    if len(latents) != len(keys):
-        raise InvalidLatents(f"the file holds {len(latents)} latents for {len(keys)} images")
-    return latents.contiguous()
-
-
-def _read(path: Path) -> tuple[Tensor, list[str] | None]:
-    """A file's array and, if it names them, its images' keys."""
-    with path.open("rb") as file:
-        is_npy = file.read(len(_NPY)) == _NPY
     try:
-        if is_npy:
-            return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32)), None
-        with safe_open(path, framework="pt") as tensors:
-            names = (tensors.metadata() or {}).get("keys")
-            latents = tensors.get_tensor("latents").float()
-    except (SafetensorError, ValueError, OSError) as error:
-        raise InvalidLatents(
-            f"the file is neither safetensors with a tensor `latents` nor a plain .npy: {error}"
-        ) from error
-    return latents, None if names is None else [str(name) for name in json.loads(names)]
+        found = files.read_latents(path)
+    except CheckpointError as error:
+        raise InvalidLatents(f"the file cannot be read as latents: {error}") from error
+    codes = _of_generator(found, generator)
+    if found.names is not None:
+        codes = codes[_rows(found.names, keys)]
+    elif len(codes) != len(keys):
+        raise InvalidLatents(f"the file holds {len(codes)} latents for {len(keys)} images")
+    return GivenLatents(codes.contiguous(), found.look_like_z)
+
+
+def _of_generator(found: files.Latents, generator: Generator) -> Tensor:
+    """float32 [M, num_ws, w_dim], on the CPU."""
+    count, layers, width = found.codes.shape
+    if found.look_like_z and width == generator.z_dim and not generator.label_dim:
+        with torch.no_grad():
+            return generator.map(found.codes[:, 0].to(generator.w_avg)).cpu()
+    if layers not in (1, generator.num_ws) or width != generator.w_dim:
+        wanted = f"[{count}, {generator.num_ws} or 1, {generator.w_dim}]"
+        problem = f"latents must be {wanted}; the file holds {list(found.codes.shape)}"
+        hint = ", which look like z and not like w" if found.look_like_z else ""
+        raise InvalidLatents(problem + hint)
+    return found.codes.expand(-1, generator.num_ws, -1)
 
 
 def _rows(names: Sequence[str], keys: Sequence[str]) -> list[int]:
-    """Where the file holds each of `keys`."""
-    missing = sorted(set(keys) - set(names))
-    if missing:
+    """Where the file holds each of `keys`: under its name, or else that of a file of this key."""
+    exactly = {name: row for row, name in enumerate(names)}
+    loosely: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        loosely.setdefault(PurePath(name).stem, []).append(row)
+    if missing := sorted(key for key in keys if key not in exactly and key not in loosely):
         raise InvalidLatents(f"the file has no latents of {', '.join(missing[:5])}")
-    return [names.index(key) for key in keys]
+    places = {key: [exactly[key]] if key in exactly else loosely[key] for key in keys}
+    if several := sorted(key for key, rows in places.items() if len(rows) > 1):
+        raise InvalidLatents(f"the file has several latents of {', '.join(several[:5])}")
+    return [places[key][0] for key in keys]

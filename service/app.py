@@ -12,6 +12,7 @@ from service.middleware import BodyLimit, HostCheck, RequestContext
 from service.problems import add_problem_handlers, problem_schemas
 from service.routes import (
     datasets,
+    encoders,
     evaluations,
     generations,
     generators,
@@ -28,6 +29,7 @@ from service.settings import ServiceSettings
 _TAGS = [
     {"name": "uploads", "description": "Files on their way in."},
     {"name": "generators", "description": "StyleGAN2 checkpoints."},
+    {"name": "encoders", "description": "pSp, e4e and ReStyle: where inversions may start."},
     {"name": "datasets", "description": "Labelled real images: a few dozen are enough."},
     {"name": "inversions", "description": "Where those images lie in a generator."},
     {"name": "label-generators", "description": "Ensembles that label whatever is generated."},
@@ -86,6 +88,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     app.include_router(uploads.router)
     for resource in (
         generators,
+        encoders,
         datasets,
         inversions,
         label_generators,

@@ -2,7 +2,8 @@
 
 ServiceError
 ├── Unprocessable          a field's value cannot be meant
-│   └── ChecksumMismatch   the bytes are not those that were announced
+│   ├── ChecksumMismatch   the bytes are not those that were announced
+│   └── SourceNotAllowed   an address that the operator has not allowed
 ├── Conflict               the request is well formed, but not now
 │   ├── NotReady           something it is made of is not ready, nor on its way
 │   ├── KeyReused          the Idempotency-Key belongs to another request
@@ -80,6 +81,10 @@ class Unprocessable(ServiceError):
 
 class ChecksumMismatch(Unprocessable):
     """The bytes are not those that were announced."""
+
+
+class SourceNotAllowed(Unprocessable):
+    """An address that the operator has not allowed."""
 
 
 class Conflict(ServiceError):
@@ -177,6 +182,7 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     ChecksumMismatch: Answer(
         HTTPStatus(422), "checksum_mismatch", "The bytes are not those that were announced"
     ),
+    SourceNotAllowed: Answer(HTTPStatus(422), "source_not_allowed", "The address is not allowed"),
     NotFound: Answer(HTTPStatus.NOT_FOUND, "not_found", "There is no such thing"),
     ObjectNotFound: Answer(
         HTTPStatus.NOT_FOUND,

@@ -14,7 +14,7 @@ _TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "md": "text/markdown; charset=utf-8",
 }
-_SUBJECT = {"generators": "generator.safetensors"}
+_SUBJECT = {"generators": "generator.safetensors", "encoders": "encoder.safetensors"}
 # What the service and the workers keep for themselves.
 _INTERNAL = re.compile(r"resource\.json|shards/.*|.*\.tmp")
 _ATTEMPT = re.compile(r"attempts/\d+/")

@@ -15,6 +15,7 @@ from workers.params import (
     GenerationParams,
     InversionParams,
     Params,
+    RegisterEncoderParams,
     RegisterParams,
 )
 
@@ -62,14 +63,31 @@ class UploadRequest(Params):
 
 
 class GeneratorRequest(RegisterParams):
-    """A StyleGAN2 checkpoint that was uploaded."""
+    """A StyleGAN2 checkpoint that was uploaded, or that lies in a bucket."""
 
     model_config = _examples(
-        {"name": "faces 1024", "licence": "CC-BY-NC-SA-4.0", "upload_id": "upl_01jd5"}
+        {"name": "faces 1024", "licence": "CC-BY-NC-SA-4.0", "upload_id": "upl_01jd5"},
+        {"name": "cars 512", "licence": "", "source": "s3://models/stylegan2-car-config-f.pkl"},
     )
 
     name: Name = ""
     licence: Licence = ""
+
+
+class EncoderRequest(RegisterEncoderParams):
+    """A pSp, e4e or ReStyle checkpoint that was uploaded, or that lies in a bucket."""
+
+    model_config = _examples(
+        {"name": "ReStyle faces", "upload_id": "upl_01jd5", "register_decoder": True},
+        {"name": "e4e cars", "source": "s3://models/e4e_cars_encode.pt", "family": "e4e"},
+    )
+
+    name: Name = ""
+    licence: Licence = ""
+    register_decoder: bool = Field(
+        default=False,
+        description="also register the generator inside the file; `parents.generator` is its id",
+    )
 
 
 class DatasetRequest(DatasetParams):
@@ -87,7 +105,15 @@ class DatasetRequest(DatasetParams):
 class InversionRequest(InversionParams):
     """Whose latents to find, in which generator."""
 
-    model_config = _examples({"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5"})
+    model_config = _examples(
+        {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5"},
+        {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5", "encoder_id": "enc_01jd5"},
+        {
+            "dataset_id": "dst_01jd5",
+            "generator_id": "gen_01jd5",
+            "latents_upload_id": "upl_01jd5",
+        },
+    )
 
     name: Name = ""
 
@@ -133,7 +159,13 @@ class GenerationRequest(GenerationParams):
             "seed": 7,
             "psi": 0.7,
             "uncertainty": {"drop": 0.1},
-        }
+        },
+        {
+            "name": "ships and planes of a conditional generator",
+            "label_generator_ids": ["lbl_01jd5"],
+            "count": 1000,
+            "labels": [1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        },
     )
 
     name: Name = ""

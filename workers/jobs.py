@@ -44,6 +44,7 @@ class JobKind(StrEnum):
     """What a job does; its stages stand in `workers.flows`."""
 
     REGISTER = "register"
+    REGISTER_ENCODER = "register_encoder"
     INGEST = "ingest"
     INVERT = "invert"
     TRAIN = "train"

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 # The JSON that makes a resource of a collection ready, always written last.
 FINAL: Mapping[str, str] = {
     "generators": "card.json",
+    "encoders": "card.json",
     "datasets": "manifest.json",
     "inversions": "report.json",
     "label-generators": "card.json",
@@ -27,6 +28,7 @@ PREFIX: Mapping[str, str] = {
     "jobs": "job",
     "uploads": "upl",
     "generators": "gen",
+    "encoders": "enc",
     "datasets": "dst",
     "inversions": "inv",
     "label-generators": "lbl",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Resource(BaseModel):
-    """The beginning of a generator, dataset, inversion, label generator, generation or evaluation.
+    """The beginning of a generator, a dataset, a generation or any other resource.
 
     Attributes:
         collection: as in the URL, e.g. `label-generators`.

@@ -14,10 +14,13 @@ from typing import Any, Protocol
 import torch
 
 from models.checkpoints.neutral import load_neutral
+from models.encoders.encoder import Encoder
+from models.encoders.neutral import load_neutral_encoder
 from models.label_generator import LabelGenerator, load_label_generator
 from models.perceptual import Distance, lpips_distance, random_distance
 from models.stylegan2.networks import Generator
 from workers.errors import Retryable
+from workers.imports import Imports
 
 KEPT = 4
 """Networks kept at most; the one that was not asked for the longest goes first."""
@@ -37,11 +40,20 @@ class Runtime:
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`.
         threads: of PyTorch on a CPU; 0 for its own choice, which is all cores.
         lpips_trunk: file of the ImageNet weights that LPIPS needs, if there is one.
+        imports: fetches files from where users keep them; without it none can be fetched.
+
+    Attributes:
+        imports: the same.
     """
 
     def __init__(
-        self, device: str = "auto", threads: int = 0, lpips_trunk: Path | None = None
+        self,
+        device: str = "auto",
+        threads: int = 0,
+        lpips_trunk: Path | None = None,
+        imports: Imports | None = None,
     ) -> None:
+        self.imports = imports
         self.device = torch.device(_chosen(device))
         if threads:
             torch.set_num_threads(threads)
@@ -66,6 +78,11 @@ class Runtime:
     def generator(self, sha256: str, fetch: Fetch, scratch: Path) -> Generator:
         """The generator whose neutral file has this digest, on the device."""
         kept: Generator = self._kept(sha256, fetch, scratch, load_neutral)
+        return kept
+
+    def encoder(self, sha256: str, fetch: Fetch, scratch: Path) -> Encoder:
+        """The encoder whose neutral file has this digest, on the device."""
+        kept: Encoder = self._kept(sha256, fetch, scratch, load_neutral_encoder)
         return kept
 
     def label_generator(self, sha256: str, fetch: Fetch, scratch: Path) -> LabelGenerator:

@@ -1,12 +1,14 @@
 """What a process of HandsOff is told from outside: environment variables `HANDSOFF_…`."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_PREFIX = re.compile(r"s3://[^/\s]+(/\S*)?")
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -20,6 +22,8 @@ class ConnectionSettings(BaseSettings):
         s3_public_endpoint_url: the same server as clients reach it: only signs URLs.
         s3_access_key, s3_secret_key: without them boto3 looks where it always looks.
         s3_checksums: boto3's; many servers reject what `when_supported` sends.
+        import_prefixes: below which `s3://` addresses may be registered, separated by commas,
+            e.g. `s3://models/,s3://team/gan/`; none at first. They are read with our S3 keys.
         log_format: `console` for people, `json` for log collectors.
     """
 
@@ -38,7 +42,23 @@ class ConnectionSettings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
     s3_checksums: Literal["when_required", "when_supported"] = "when_required"
+    import_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
     log_format: Literal["console", "json"] = "console"
+
+    @field_validator("import_prefixes", mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return tuple(prefix.strip() for prefix in given.split(",") if prefix.strip())
+
+    @field_validator("import_prefixes")
+    @classmethod
+    def _are_addresses(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in prefixes:
+            if not _PREFIX.fullmatch(prefix):
+                raise ValueError(f"a prefix is s3://bucket/ or s3://bucket/folder/, got {prefix!r}")
+        return prefixes
 
 
 class WorkerSettings(ConnectionSettings):
@@ -56,6 +76,7 @@ class WorkerSettings(ConnectionSettings):
         threads: of PyTorch on the CPU; 0 means all cores.
         lpips_trunk: file of the ImageNet weights that LPIPS needs, if there is one.
         scratch: folder for the files of running steps; those of dead workers are removed.
+        max_import_bytes: of one file that is fetched from an `s3://` address.
     """
 
     lease_seconds: Seconds = 20
@@ -69,3 +90,4 @@ class WorkerSettings(ConnectionSettings):
     threads: int = Field(default=0, ge=0)
     lpips_trunk: Path | None = None
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir(), "handsoff-scratch"))
+    max_import_bytes: int = Field(default=16 << 30, ge=1)

@@ -22,6 +22,7 @@ from rq.exceptions import StopRequested
 from rq.worker import SimpleWorker
 
 from workers.flows import QueueName
+from workers.imports import Imports
 from workers.logs import configure_logs
 from workers.monitor import Limits
 from workers.parts import open_parts
@@ -171,7 +172,8 @@ def _limits(settings: WorkerSettings) -> Limits:
 def _runtime(settings: WorkerSettings) -> "Runtime":
     from workers.runtime import Runtime  # Imports torch.
 
-    return Runtime(settings.device, settings.threads, settings.lpips_trunk)
+    imports = Imports(settings, settings.max_import_bytes)
+    return Runtime(settings.device, settings.threads, settings.lpips_trunk, imports)
 
 
 if __name__ == "__main__":

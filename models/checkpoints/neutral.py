@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from models.checkpoints.parts import shapes_of
 from models.errors import CheckpointError
 from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator
@@ -42,28 +42,49 @@ def save_generator(
         "kind": KIND,
         "config": generator.config.to_json(),
     }
+    write_tensors(path, generator.state_dict(), header, metadata)
+
+
+def write_tensors(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """A safetensors file of `tensors`, written whole or not at all; equal input, equal bytes.
+
+    Args:
+        path: the file; replaced if it exists.
+        tensors: on any device.
+        header: the metadata of the format.
+        metadata: more strings to keep.
+
+    Raises:
+        ValueError: `metadata` uses a key of `header`.
+    """
     if taken := sorted(set(metadata or ()) & set(header)):
         raise ValueError(f"metadata keys are reserved: {taken}")
-    tensors = {key: t.detach().cpu().contiguous() for key, t in generator.state_dict().items()}
-    data = _with_sorted_header(save(tensors, metadata={**header, **(metadata or {})}))
+    plain = {key: t.detach().cpu().contiguous() for key, t in tensors.items()}
+    pieces = _with_sorted_header(save(plain, metadata={**header, **(metadata or {})}))
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _with_sorted_header(data: bytes) -> bytes:
+def _with_sorted_header(data: bytes) -> tuple[bytes | memoryview, ...]:
     """The same safetensors file with its header's keys in order: the library's order is random.
 
     The format is the header's length as little-endian uint64, the header as JSON padded with
-    spaces to a multiple of 8, then the tensors.
+    spaces to a multiple of 8, then the tensors, which are not copied.
     """
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+    return len(header).to_bytes(8, "little"), header, memoryview(data)[8 + length :]
 
 
 def load_neutral(path: str | Path) -> Generator:
@@ -73,13 +94,18 @@ def load_neutral(path: str | Path) -> Generator:
         CheckpointError: not such a file, a newer schema, or a tensor missing, unknown or of
             another shape; the message names it.
     """
+    header, tensors = read_tensors(path)
+    return build_generator(read_config(header, path), tensors, source=str(path))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors of a safetensors file, or a `CheckpointError`."""
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    return build_generator(read_config(header, path), tensors, source=str(path))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -93,17 +119,22 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def read_config(header: Mapping[str, str], path: str | Path) -> GeneratorConfig:
     """The network's description out of a file's metadata, or a `CheckpointError`."""
-    if header.get("kind") != KIND:
-        raise CheckpointError(f"{path} holds {header.get('kind', 'no kind')!r}, not {KIND!r}")
-    if header.get("schema_version") != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{path} has schema_version {header.get('schema_version')!r}; "
-            f"this program reads {SCHEMA_VERSION!r}"
-        )
+    check_kind(header, KIND, SCHEMA_VERSION, path)
     try:
         return GeneratorConfig.from_json(header.get("config", ""))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def check_kind(header: Mapping[str, str], kind: str, version: str, path: str | Path) -> None:
+    """Raises a `CheckpointError` unless the file's metadata names this kind and schema."""
+    if header.get("kind") != kind:
+        raise CheckpointError(f"{path} holds {header.get('kind', 'no kind')!r}, not {kind!r}")
+    if header.get("schema_version") != version:
+        raise CheckpointError(
+            f"{path} has schema_version {header.get('schema_version')!r}; "
+            f"this program reads {version!r}"
+        )
 
 
 def build_generator(
@@ -114,8 +145,16 @@ def build_generator(
     Raises:
         CheckpointError: a key missing, unknown, or with another shape than `config` asks for.
     """
-    with torch.device("meta"):
-        shapes = {key: tuple(t.shape) for key, t in Generator(config).state_dict().items()}
+    check_tensors(shapes_of(config), tensors, source)
+    generator = Generator(config)
+    generator.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return generator.eval().requires_grad_(False)
+
+
+def check_tensors(
+    shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """Raises a `CheckpointError` that names the first tensors missing, unknown or misshapen."""
     problems = [f"missing {key} {list(shapes[key])}" for key in shapes if key not in tensors]
     problems += [f"unknown {key}" for key in tensors if key not in shapes]
     problems += [
@@ -126,6 +165,3 @@ def build_generator(
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise CheckpointError(f"{source}: {'; '.join(problems[:8])}{more}")
-    generator = Generator(config)
-    generator.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    return generator.eval().requires_grad_(False)

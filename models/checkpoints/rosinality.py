@@ -1,158 +1,98 @@
 """Generators as rosinality's stylegan2-pytorch writes them, the layout of most conversions.
 
 The same function as NVIDIA's: tensors carry leading axes of 1 and other names, the resampling
-filter is stored times 4, and the mean w stands beside the network as `latent_avg`.
+filter is stored times 4, and the mean w stands beside the network as `latent_avg`. Labels,
+clamps and other architectures than "skip" cannot be said in this layout.
 """
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from models.checkpoints.completion import complete
 from models.checkpoints.neutral import build_generator
-from models.checkpoints.nvidia import separable_taps
+from models.checkpoints.notes import Notes
+from models.checkpoints.parts import Part, Role
+from models.checkpoints.refusals import SWAGAN
+from models.checkpoints.renaming import count, described, renamed
+from models.checkpoints.state_dicts import find, note_ignored
 from models.errors import CheckpointError
-from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator
 
-NETWORKS = ("g_ema", "g")
+NETWORKS = ("g_ema", "params_ema", "g", "params", "generator", "state_dict", "model")
 SIGNATURE = ("style.1.weight", "input.input", "conv1.conv.weight", "to_rgb1.conv.weight")
-LR_MULTIPLIER = 0.01
-W_AVG_SAMPLES = 10_000
+AVERAGE = "latent_avg"
+WAVELET_CHANNELS = 12
+KERNEL = "convs.0.conv.blur.kernel"
 
-LAYER = {
-    "conv.weight": "weight",
-    "activate.bias": "bias",
-    "conv.modulation.weight": "affine.weight",
-    "conv.modulation.bias": "affine.bias",
-    "noise.weight": "noise_strength",
-    "bias": "bias",
+IN_LAYER = {
+    "weight": "conv.weight",
+    "bias": "activate.bias",
+    "affine.weight": "conv.modulation.weight",
+    "affine.bias": "conv.modulation.bias",
+    "noise_strength": "noise.weight",
 }
-"""Names inside a convolution or image layer, theirs to ours."""
+"""Names inside a styled convolution, ours to theirs."""
 
 
 def recognises(root: Any) -> bool:
     """Whether `root` is a training snapshot, a converted file or a bare state dict of theirs."""
-    return _state(root) is not None
+    return find(root, NETWORKS, SIGNATURE) is not None
 
 
-def build(root: Any, source: str) -> Generator:
-    """The averaged generator.
-
-    Without `latent_avg` the mean w is estimated from 10,000 fixed z. Files without stored
-    noise get none in "const" mode.
+def build(root: Any, source: str, notes: Notes) -> Generator:
+    """The averaged generator; a missing `latent_avg` and missing noise constants are made.
 
     Raises:
         CheckpointError: weights that are not a whole generator; the message names a key.
     """
-    state = _state(root)
-    assert state is not None
-    try:
-        tensors, config = _renamed(state), _config(state)
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{source}: {type(error).__name__}: {error}") from error
-    for name, shape in _noise_shapes(config).items():
-        tensors.setdefault(name, torch.zeros(shape))
-    average = root.get("latent_avg")
-    tensors["mapping.w_avg"] = torch.zeros(config.w_dim)
-    if isinstance(average, Tensor):
-        tensors["mapping.w_avg"] = average.reshape(-1, config.w_dim)[0]
-    generator = build_generator(config, tensors, source)
-    if not isinstance(average, Tensor):
-        _estimate_w_avg(generator)
-    return generator
+    found = find(root, NETWORKS, SIGNATURE)
+    assert found is not None
+    name, state = found
+    blocks, depth = 1 + count(state, r"to_rgbs\.\d+\.bias"), count(state, r"style\.\d+\.weight")
+    tensors, left = renamed(state, blocks, depth, spelling, source)
+    config = described(tensors, blocks, source, notes, state.get(KERNEL))
+    if config.image_shape[0] == WAVELET_CHANNELS:
+        raise CheckpointError(f"{source} holds {SWAGAN}")
+    tensors |= {k: t for k, t in left.items() if not k.endswith(".kernel") and k != AVERAGE}
+    if isinstance(average := root.get(AVERAGE), Tensor):
+        tensors["mapping.w_avg"] = central_w(average, config.w_dim, source)
+    if name:
+        note_ignored(root, (name, AVERAGE), notes)
+    return build_generator(config, complete(config, tensors, notes), source)
 
 
-def _state(root: Any) -> dict[str, Tensor] | None:
-    """Their state dict inside `root`."""
-    if not isinstance(root, dict):
-        return None
-    for candidate in (*(root.get(name) for name in NETWORKS), root):
-        if isinstance(candidate, dict) and all(key in candidate for key in SIGNATURE):
-            return {k: v for k, v in candidate.items() if isinstance(v, Tensor)}
-    return None
+def spelling(part: Part) -> str:
+    """Their name of a part; a name that is in no file for what they do not have."""
+    match part.role:
+        case Role.MAPPING:
+            return f"style.{part.index + 1}.{part.kind}"
+        case Role.CONSTANT:
+            return "input.input"
+        case Role.CONV if part.kind == "noise_const":
+            return f"noises.noise_{part.index}"
+        case Role.CONV:
+            return f"{_layer('conv1', 'convs', part.index)}.{IN_LAYER[part.kind]}"
+        case Role.RGB:
+            kind = "bias" if part.kind == "bias" else IN_LAYER[part.kind]
+            return f"{_layer('to_rgb1', 'to_rgbs', part.index)}.{kind}"
+        case _:
+            return f"(none) {part.key}"
 
 
-def _blocks(state: Mapping[str, Tensor]) -> int:
-    """Resolutions from 4 pixels on."""
-    return 1 + sum(bool(re.fullmatch(r"to_rgbs\.\d+\.bias", key)) for key in state)
+def _layer(first: str, others: str, index: int) -> str:
+    """Layers are counted from 0 after the first, which has a name of its own."""
+    return f"{others}.{index - 1}" if index else first
 
 
-def _config(state: Mapping[str, Tensor]) -> GeneratorConfig:
-    """The settings, from shapes: these files store none."""
-    blocks = _blocks(state)
-    depth = sum(bool(re.fullmatch(r"style\.\d+\.weight", key)) for key in state)
-    rows, columns = state["input.input"].shape[2:]
-    scale = 2 ** (blocks - 1)
-    outputs = [state["conv1.conv.weight"]]
-    outputs += [state[f"convs.{2 * j + 1}.conv.weight"] for j in range(blocks - 1)]
-    kernel = state.get("convs.0.conv.blur.kernel")
-    fir = (1.0, 3.0, 3.0, 1.0) if kernel is None else separable_taps(kernel / 4)
-    return GeneratorConfig(
-        z_dim=state["style.1.weight"].shape[1],
-        w_dim=state[f"style.{depth}.weight"].shape[0],
-        image_shape=(state["to_rgb1.conv.weight"].shape[1], rows * scale, columns * scale),
-        channels=tuple(weight.shape[1] for weight in outputs),
-        mapping_widths=tuple(state[f"style.{i + 1}.weight"].shape[0] for i in range(depth)),
-        mapping_lr_multiplier=LR_MULTIPLIER,
-        fir=fir,
-    )
+def central_w(average: Tensor, w_dim: int, source: str) -> Tensor:
+    """float32 [w_dim] of an average stored once or for each layer: [w], [1, w], [num_ws, w].
 
-
-def _noise_shapes(config: GeneratorConfig) -> dict[str, tuple[int, int]]:
-    """Our keys of the stored noise, with their shapes."""
-    shapes = {}
-    for index, size in enumerate(config.resolutions):
-        for conv in ("conv0", "conv1")[index == 0 :]:
-            shapes[f"synthesis.blocks.{size[0]}.{conv}.noise_const"] = size
-    return shapes
-
-
-def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Every tensor under our key, without the leading axes of 1."""
-    tensors = {"synthesis.constant": state["input.input"][0]}
-    for key, tensor in state.items():
-        if key.endswith(".kernel") or key == "input.input":
-            continue
-        if match := re.fullmatch(r"style\.(\d+)\.(weight|bias)", key):
-            tensors[f"mapping.layers.{int(match[1]) - 1}.{match[2]}"] = tensor
-        elif match := re.fullmatch(r"noises\.noise_(\d+)", key):
-            tensors[f"{_layer_of_conv(int(match[1]))}.noise_const"] = tensor[0, 0]
-        elif match := re.fullmatch(r"(conv1|convs\.(\d+)|to_rgb1|to_rgbs\.(\d+))\.(.+)", key):
-            tensors[f"{_layer(match)}.{LAYER.get(match[4], match[4])}"] = _squeezed(match, tensor)
-        else:
-            tensors[key] = tensor  # reported as unknown
-    return tensors
-
-
-def _layer(match: re.Match[str]) -> str:
-    """Our name of the layer in a match of their key."""
-    if match[1] == "conv1":
-        return _layer_of_conv(0)
-    if match[2] is not None:
-        return _layer_of_conv(int(match[2]) + 1)
-    block = 0 if match[3] is None else int(match[3]) + 1
-    return f"synthesis.blocks.{4 << block}.to_rgb"
-
-
-def _layer_of_conv(n: int) -> str:
-    """Our name of styled convolution n, counted from the one at 4 pixels."""
-    return f"synthesis.blocks.{4 << (n + 1) // 2}.conv{1 - n % 2}"
-
-
-def _squeezed(match: re.Match[str], tensor: Tensor) -> Tensor:
-    """Shapes as ours: weights [1, O, I, k, k], image biases [1, C, 1, 1], strengths [1]."""
-    if match[4] == "conv.weight":
-        return tensor[0]
-    if match[4] == "bias":
-        return tensor[0, :, 0, 0]
-    return tensor[0] if match[4] == "noise.weight" else tensor
-
-
-def _estimate_w_avg(generator: Generator) -> None:
-    """Sets the mean w from fixed samples."""
-    stream = torch.Generator().manual_seed(0)
-    z = torch.randn(W_AVG_SAMPLES, generator.z_dim, generator=stream)
-    generator.w_avg.copy_(generator.mapping(z).mean(dim=0))
+    Raises:
+        CheckpointError: it is of another width.
+    """
+    if average.numel() == 0 or average.shape[-1:] != (w_dim,):
+        shape = list(average.shape)
+        raise CheckpointError(f"{source}: latent_avg is {shape}, expected [{w_dim}]")
+    rows = average.reshape(-1, w_dim).float()
+    return rows[0] if (rows == rows[0]).all() else rows.mean(dim=0)

@@ -168,7 +168,8 @@ def _features(manifest: GenerationManifest, image_format: ImageFormat) -> Iterab
     for name in (image_format, "mask.png"):
         yield from (f"  - name: {name}", "    dtype: image")
     yield from ("  - name: json", "    struct:")
-    for name, kind in _INFO_TYPES:
+    label = (("label", "int64"),) if manifest.plan.get("class_shares") else ()
+    for name, kind in (*_INFO_TYPES, *label):
         yield from (f"    - name: {name}", f"      dtype: {kind}")
     yield from ("    - name: class_pixel_share", "      struct:")
     for name in manifest.label.classes:

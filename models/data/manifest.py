@@ -71,6 +71,7 @@ class SampleInfo(Document):
         score: uncertainty of the labels; higher is less certain.
         psi: truncation; 1 is none.
         class_pixel_share: of this image's pixels, the share in 0..1 of each class by name.
+        label: which of its classes a conditional generator drew; left out by all others.
     """
 
     index: int
@@ -82,10 +83,12 @@ class SampleInfo(Document):
     height: int
     width: int
     class_pixel_share: dict[str, float]
+    label: int | None = None
 
     def to_json(self) -> bytes:
         """The one byte sequence for these values; floats have a point even when they are whole."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+        fields = self.model_dump(exclude_none=True)
+        text = json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return text.encode()
 
 

@@ -2,7 +2,8 @@
 
 Equal rows give equal bytes (with one version of pyarrow, which names itself in the file).
 
-    index, seed, shard, candidate, score, psi, height, width   as in `manifest.SampleInfo`
+    index, seed, shard, candidate, score, psi, height, width, label
+                        as in `manifest.SampleInfo`; `label` is null where the generator knows none
     class_pixel_share   struct, one float64 per class by name
     path, offset, bytes where the sample lies: a range of bytes of the shard at `path`
 """
@@ -24,6 +25,7 @@ _FIELDS = (
     ("psi", pa.float64()),
     ("height", pa.int32()),
     ("width", pa.int32()),
+    ("label", pa.int32()),
 )
 
 

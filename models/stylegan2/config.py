@@ -6,13 +6,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+MAX_BLOCKS = 10
+MAX_PIXELS = 2**22
+MAX_WIDTH = 2**14
+MAX_TAPS = 64
+"""Above any network there is; a damaged description must not ask for all of a machine's memory."""
+
 
 class Architecture(StrEnum):
-    """How the image leaves the synthesis network."""
+    """How the image leaves the synthesis network ([K20] figure 7)."""
 
     SKIP = "skip"
+    """Every block adds to an image that grows with them."""
+
     RESNET = "resnet"
+    """Blocks have a shortcut; the last one draws the image."""
+
     ORIG = "orig"
+    """A plain chain; the last block draws the image."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +40,12 @@ class GeneratorConfig:
         label_embed_dim: width of the embedded label, 0 without labels.
         mapping_lr_multiplier: the factor m of the mapping's equalised learning rate.
         conv_clamp: activations and RGB are clipped to +- this; None for never.
-        fir: taps of the separable resampling filter, an even number, any scale.
+        fir: taps of the separable resampling filter, any scale; an even number, for one of odd
+            length is the same filter with a 0 before it.
         use_noise: whether styled convolutions add noise.
         architecture: how the image leaves the network.
+        half_from: blocks of at least so many rows were made to run in half precision; None for
+            none.
     """
 
     z_dim: int
@@ -46,20 +60,39 @@ class GeneratorConfig:
     fir: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
     use_noise: bool = True
     architecture: Architecture = Architecture.SKIP
+    half_from: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_shapes()
+        self._check_numbers()
+
+    def _check_shapes(self) -> None:
         height, width = self.image_shape[1:]
         blocks = len(self.channels)
-        if blocks == 0 or height != 2 ** (blocks + 1):
+        if not 0 < blocks <= MAX_BLOCKS:
+            raise ValueError(f"a generator has 1 to {MAX_BLOCKS} blocks, not {blocks}")
+        if height != 2 ** (blocks + 1):
             raise ValueError(f"{blocks} blocks draw {2 ** (blocks + 1)} rows, not {height}")
-        if width % 2 ** (blocks - 1) or width == 0:
+        if width % 2 ** (blocks - 1) or width < 1:
             raise ValueError(f"width {width} is not a multiple of {2 ** (blocks - 1)}")
+        if height * width > MAX_PIXELS:
+            raise ValueError(f"an image has at most {MAX_PIXELS} pixels, not {height} x {width}")
         if not self.mapping_widths or self.mapping_widths[-1] != self.w_dim:
             raise ValueError(f"mapping_widths {self.mapping_widths} must end in {self.w_dim}")
-        if len(self.fir) % 2 or sum(self.fir) == 0:
+        widths = (self.image_shape[0], *self.channels, *self.mapping_widths)
+        if not all(0 < each <= MAX_WIDTH for each in widths):
+            raise ValueError(f"widths must be 1 .. {MAX_WIDTH}, got {widths}")
+        inputs = (self.z_dim, self.label_dim, self.label_embed_dim)
+        if not all(0 <= each <= MAX_WIDTH for each in inputs) or not any(inputs[:2]):
+            raise ValueError(f"z and label widths (z, label, embedded) cannot be {inputs}")
+
+    def _check_numbers(self) -> None:
+        if len(self.fir) % 2 or len(self.fir) > MAX_TAPS or sum(self.fir) == 0:
             raise ValueError(f"fir must have an even number of taps and a sum, got {self.fir}")
-        if self.architecture is not Architecture.SKIP:
-            raise ValueError(f"architecture {self.architecture} is not supported")
+        if not self.mapping_lr_multiplier > 0:
+            raise ValueError(f"mapping_lr_multiplier is {self.mapping_lr_multiplier}, not above 0")
+        if self.conv_clamp is not None and not self.conv_clamp > 0:
+            raise ValueError(f"conv_clamp is {self.conv_clamp}, neither above 0 nor None")
 
     @property
     def num_ws(self) -> int:

@@ -70,14 +70,15 @@ class StyledConv(nn.Module):
         self.use_noise = use_noise
         self.clamp = clamp
 
-    def forward(self, x: Tensor, w: Tensor, noise: str = "const") -> Tensor:
-        """x [N, I, h, w] and w float32 [N, w_dim] -> [N, O, H, W] in x's dtype."""
+    def forward(self, x: Tensor, w: Tensor, noise: str = "const", gain: float = 1.0) -> Tensor:
+        """x [N, I, h, w] and w float32 [N, w_dim] -> [N, O, H, W] in x's dtype, times `gain`."""
         styles = self.affine(w)
         y, factor = ops.modulated_conv(
             x, self.weight, styles, self.kernel if self.enlarge else None
         )
         assert y.shape[2:] == self.size
-        return ops.finish_styled_conv(y, factor, self.bias, self._noise(y, noise), self.clamp)
+        drawn = self._noise(y, noise)
+        return ops.finish_styled_conv(y, factor, self.bias, drawn, self.clamp, gain)
 
     def _noise(self, y: Tensor, mode: str) -> Tensor | None:
         """float32 [1 or N, 1, H, W], or None where there is none."""
@@ -87,6 +88,22 @@ class StyledConv(nn.Module):
             return (self.noise_const * self.noise_strength)[None, None]
         drawn = torch.randn(y.shape[0], 1, *self.size, device=y.device)
         return drawn * self.noise_strength
+
+
+class Shortcut(nn.Module):
+    """The way around a residual block: a plain 1x1 convolution, then twice as large."""
+
+    kernel: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, x: Tensor, gain: float) -> Tensor:
+        """[N, I, H, W] -> [N, O, 2H, 2W] in x's dtype, times `gain`."""
+        weight = self.weight * (gain / math.sqrt(self.weight.shape[1]))
+        return ops.upsample_image(F.conv2d(x, weight.to(x.dtype)), self.kernel)
 
 
 class ToRGB(nn.Module):

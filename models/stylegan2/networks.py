@@ -4,12 +4,14 @@ Every network here is rebuilt from a `GeneratorConfig` alone; `state_dict` holds
 noise constants included.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from models.stylegan2 import ops
-from models.stylegan2.config import GeneratorConfig
-from models.stylegan2.layers import FullyConnected, StyledConv, ToRGB
+from models.stylegan2.config import Architecture, GeneratorConfig
+from models.stylegan2.layers import FullyConnected, Shortcut, StyledConv, ToRGB
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -51,32 +53,58 @@ class Mapping(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: an enlarging convolution (not at 4 pixels), a second one, an image."""
+    """One resolution: an enlarging convolution (not at 4 pixels), a second one, an image.
+
+    The image layer is there in every block of a skip network and in the last of any other. A
+    residual block adds a shortcut, each summand times sqrt(1/2).
+    """
 
     def __init__(self, config: GeneratorConfig, index: int, kernel: Tensor) -> None:
         super().__init__()
         out, size = config.channels[index], config.resolutions[index]
         options = (config.w_dim, size, kernel)
         tail = (config.use_noise, config.conv_clamp)
-        if index:
+        last = index == len(config.channels) - 1
+        self.first = index == 0
+        self.residual = config.architecture is Architecture.RESNET and not self.first
+        self.draws = config.architecture is Architecture.SKIP or last
+        if not self.first:
             self.conv0 = StyledConv(config.channels[index - 1], out, *options, True, *tail)
         self.conv1 = StyledConv(out, out, *options, False, *tail)
-        self.to_rgb = ToRGB(out, config.image_shape[0], config.w_dim, config.conv_clamp)
-        self.first = index == 0
+        if self.residual:
+            self.skip = Shortcut(config.channels[index - 1], out, kernel)
+        if self.draws:
+            self.to_rgb = ToRGB(out, config.image_shape[0], config.w_dim, config.conv_clamp)
 
-    def forward(self, x: Tensor, ws: Tensor, noise: str) -> tuple[Tensor, list[Tensor]]:
-        """x and ws [N, 2 or 3, w_dim] -> this block's image part and its feature maps."""
+    def forward(
+        self, x: Tensor, ws: Tensor, noise: str
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """What one resolution makes of the one before.
+
+        Args:
+            x: [N, I, h, w].
+            ws: float32 [N, 2 or 3, w_dim]: of the convolutions, then of the image layer.
+            noise: one of `NOISE_MODES`.
+
+        Returns:
+            the next block's x [N, O, H, W], this block's image part float32 [N, C, H, W] or
+            None, and what each styled convolution put out.
+        """
         features: list[Tensor] = []
+        gain = math.sqrt(0.5) if self.residual else 1.0
+        shortcut = self.skip(x, gain) if self.residual else None
         if not self.first:
             x = self.conv0(x, ws[:, 0], noise)
             features.append(x)
-        x = self.conv1(x, ws[:, -2], noise)
+        x = self.conv1(x, ws[:, -2], noise, gain)
         features.append(x)
-        return self.to_rgb(x, ws[:, -1]), features
+        if shortcut is not None:
+            x = x + shortcut
+        return x, self.to_rgb(x, ws[:, -1]) if self.draws else None, features
 
 
 class Synthesis(nn.Module):
-    """ws -> image, skip architecture ([K20] figure 7b): each block adds to an enlarged image."""
+    """ws -> image: blocks of growing resolution, and the image they sum up or end in."""
 
     kernel: Tensor
 
@@ -91,31 +119,45 @@ class Synthesis(nn.Module):
                 for index, size in enumerate(config.resolutions)
             }
         )
+        self.half_from = config.half_from
 
     def forward(
         self,
         ws: Tensor,
         noise: str = "const",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         blocks: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """ws float32 [N, num_ws, w_dim] -> float32 image [N, C, H, W] and all feature maps.
 
         Block of 4 pixels reads ws 0 and 1, block b reads 2b - 1 .. 2b + 1: each image layer
         shares its w with the next block's first convolution. With `blocks`, only the first so
-        many run and the image is as small as the last of them.
+        many of a skip network run and the image is as small as the last of them. For `dtype`
+        see `Generator.synthesize`.
         """
-        x = self.constant.to(dtype).expand(ws.shape[0], -1, -1, -1)
+        dtypes = self._dtypes(ws, dtype)
+        x = self.constant.to(dtypes[0]).expand(ws.shape[0], -1, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
         features = [x]
         image: Tensor | None = None
         for index, block in enumerate(list(self.blocks.values())[:blocks]):
-            rgb, maps = block(x, ws[:, max(2 * index - 1, 0) : 2 * index + 2], noise)
+            some = ws[:, max(2 * index - 1, 0) : 2 * index + 2]
+            x, rgb, maps = block(x.to(dtypes[index]), some, noise)
             features += maps
-            x = maps[-1]
-            image = rgb if image is None else ops.upsample_image(image, self.kernel) + rgb
-        assert image is not None
+            if rgb is not None:
+                image = rgb if image is None else ops.upsample_image(image, self.kernel) + rgb
+        assert image is not None, "only blocks of skip networks draw before the last one"
         return image, features
+
+    def _dtypes(self, ws: Tensor, wanted: torch.dtype | None) -> list[torch.dtype]:
+        """What each block computes in."""
+        if wanted is None:
+            # Gradients of a mean over pixels vanish in half precision (below 6e-8).
+            differentiated = torch.is_grad_enabled() and ws.requires_grad
+            half = self.half_from is not None and ws.is_cuda and not differentiated
+            wanted = torch.float16 if half else torch.float32
+        first = self.half_from or 0
+        return [wanted if int(rows) >= first else torch.float32 for rows in self.blocks]
 
 
 class Generator(nn.Module):
@@ -192,25 +234,30 @@ class Generator(nn.Module):
         return ws
 
     def synthesize(
-        self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32
+        self, ws: Tensor, noise: str = "const", dtype: torch.dtype | None = None
     ) -> Tensor:
         """ws [N, num_ws, w_dim] -> float32 images [N, C, H, W], nominally in [-1, 1], unclipped.
 
         Args:
             ws: style codes, one per layer.
             noise: "const" (stored), "random" (fresh, from torch's global stream) or "none".
-            dtype: what the convolutions compute in; parameters and image stay float32.
+            dtype: what convolutions compute in; parameters and image stay float32. None is
+                float32, but on CUDA float16 where the network was made for it
+                (`config.half_from`) and ws asks for no gradient. A given dtype holds for the
+                blocks from `half_from` on, for all where there is no such number; the others
+                compute in float32.
         """
         return self.synthesize_with_features(ws, noise, dtype)[0]
 
     def synthesize_with_features(
-        self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32
+        self, ws: Tensor, noise: str = "const", dtype: torch.dtype | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Images as `synthesize`, and the maps they were made of.
 
         Returns:
             images and [constant, styled convolutions coarse to fine], each [N, C_l, H_l, W_l]
-            in `dtype` with the shapes of `feature_shapes`.
+            in its block's dtype, with the shapes of `feature_shapes`. The shortcuts of residual
+            networks are not among them.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             wanted = f"[N, {self.num_ws}, {self.w_dim}]"

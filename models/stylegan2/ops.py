@@ -107,8 +107,9 @@ def modulated_conv(
         output is y * factor. They come apart so that bias and noise join in the same pass.
     """
     if x.dtype == torch.float16:  # cancels exactly; keeps products inside half precision
-        weight = weight * (weight[0].numel() ** -0.5 / weight.abs().amax((1, 2, 3), keepdim=True))
-        styles = styles / styles.abs().amax(dim=1, keepdim=True)
+        largest = weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=EPSILON)
+        weight = weight * (weight[0].numel() ** -0.5 / largest)
+        styles = styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=EPSILON)
     factor = demodulation(weight, styles)
     scaled = x * styles.to(x.dtype)[:, :, None, None]
     shared = weight.to(x.dtype)
@@ -118,11 +119,16 @@ def modulated_conv(
 
 
 def finish_styled_conv(
-    y: Tensor, factor: Tensor, bias: Tensor, noise: Tensor | None, clamp: float | None
+    y: Tensor,
+    factor: Tensor,
+    bias: Tensor,
+    noise: Tensor | None,
+    clamp: float | None,
+    gain: float = 1.0,
 ) -> Tensor:
-    """What follows a styled convolution: demodulation, noise, bias, activation, clamp.
+    """What follows a styled convolution: demodulation, noise, bias, activation, gain, clamp.
 
-    lrelu(v) * sqrt(2) = lrelu(v * sqrt(2)), so the gain rides on the factor and the offset and
+    lrelu(v) * g = lrelu(v * g) for g > 0, so the gain rides on the factor and the offset and
     the whole step costs two passes over y.
 
     Args:
@@ -130,11 +136,13 @@ def finish_styled_conv(
         factor: float32 [N, O].
         bias: float32 [O].
         noise: float32 [1 or N, 1, H, W], its strength applied; None for none.
-        clamp: clip the result to +- this.
+        clamp: clip the result to +- `gain` times this.
+        gain: of the layer, beside the activation's sqrt(2).
     """
-    offset = bias[None, :, None, None] * LRELU_GAIN
+    total = LRELU_GAIN * gain
+    offset = bias[None, :, None, None] * total
     if noise is not None:
-        offset = offset + noise * LRELU_GAIN  # [1 or N, O, H, W]
-    scale = (factor * LRELU_GAIN).to(y.dtype)[:, :, None, None]
+        offset = offset + noise * total  # [1 or N, O, H, W]
+    scale = (factor * total).to(y.dtype)[:, :, None, None]
     active = F.leaky_relu(torch.addcmul(offset.to(y.dtype), y, scale), LRELU_SLOPE)
-    return active if clamp is None else active.clamp(-clamp, clamp)
+    return active if clamp is None else active.clamp(-clamp * gain, clamp * gain)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from service.cli.failures import WrongUsage
 from service.cli.progress import Bars, duration, size
 from service.cli.session import Session, session, table
 from service.cli.work import Name, Settings, Wait, settings, settle
@@ -28,6 +29,10 @@ def generate(
     drop: Annotated[
         float | None, typer.Option(help="Share of the most uncertain to leave out.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Class of a conditional generator, e.g. 3; or weights, e.g. 0.5,0.5,0."),
+    ] = None,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Samples in a shard.")] = None,
     image_format: Annotated[str | None, typer.Option(help="png, jpg or webp.")] = None,
     dry_run: Annotated[
@@ -46,7 +51,14 @@ def generate(
     handsoff generate lbl_01… --count 1000000 --dry-run
     """
     here = session(context)
-    params = settings(more, psi=psi, drop=drop, shard_size=shard_size, image_format=image_format)
+    params = settings(
+        more,
+        psi=psi,
+        drop=drop,
+        labels=_class_mix(labels),
+        shard_size=shard_size,
+        image_format=image_format,
+    )
     with here.client() as client:
         if dry_run:
             estimate = client.generations.dry_run(label_generator, count, seed=seed, **params)
@@ -56,6 +68,21 @@ def generate(
         made = settle(here, client, made, wait or out is not None)
         if out is not None:
             _fetch(here, client, made, out)
+
+
+def _class_mix(text: str | None) -> int | list[float] | None:
+    """One class, or a weight for each.
+
+    Raises:
+        WrongUsage: neither.
+    """
+    try:
+        if text is None or "," not in text:
+            return None if text is None else int(text)
+        return [float(weight) for weight in text.split(",")]
+    except ValueError as error:
+        problem = f"--labels {text}: write a class like 3, or weights like 0.5,0.5,0"
+        raise WrongUsage(problem) from error
 
 
 def evaluate(

@@ -1,13 +1,25 @@
-"""`handsoff generator …`: StyleGAN2 checkpoints on the service."""
+"""`handsoff generator …`: StyleGAN2 checkpoints, on the service and in files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.checkpoints import (
+    AsFile,
+    Checkpoint,
+    Out,
+    convert_file,
+    inspect_file,
+    sample_file,
+)
+from service.cli.failures import WrongUsage
 from service.cli.progress import Bars
-from service.cli.session import session
+from service.cli.session import Session, session
 from service.cli.work import Licence, Limit, Name, Wait, emit, emit_list, settle
+
+if TYPE_CHECKING:
+    from service.client import Client, Upload
 
 app = typer.Typer(no_args_is_help=True, help="StyleGAN2 generators.")
 Id = Annotated[str, typer.Argument(metavar="GENERATOR", help="Its id, gen_…")]
@@ -16,25 +28,38 @@ Id = Annotated[str, typer.Argument(metavar="GENERATOR", help="Its id, gen_…")]
 @app.command()
 def register(
     context: typer.Context,
-    checkpoint: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A StyleGAN2 file of any family.")
-    ],
+    checkpoint: Checkpoint,
     name: Name = "",
     licence: Licence = "",
     wait: Wait = True,
 ) -> None:
-    """Upload a checkpoint and register it. It is read, never executed.
+    """Register a checkpoint: a file, or an s3:// address. It is read, never executed.
 
     Example: handsoff generator register ffhq.pkl --name FFHQ --licence "CC BY-NC-SA 4.0"
     """
     here = session(context)
     with here.client() as client:
-        with Bars(here.remarks) as bars:
-            bar = bars.add(f"upload {checkpoint.name}")
-            upload = client.uploads.create(checkpoint, bar.bytes)
-            bar.finish()
-        generator = client.generators.create(upload, name=name, licence=licence)
+        place = placed(here, client, checkpoint)
+        generator = client.generators.create(place, name=name, licence=licence)
         settle(here, client, generator, wait)
+
+
+def placed(here: Session, client: "Client", checkpoint: str) -> "Upload | str":
+    """Where the service finds a checkpoint: an address stays one, a file is uploaded, with a bar.
+
+    Raises:
+        WrongUsage: there is no such file.
+    """
+    if checkpoint.startswith("s3://"):
+        return checkpoint
+    file = Path(checkpoint)
+    if not file.is_file():
+        raise WrongUsage(f"{checkpoint} is no file; give a checkpoint, or an address s3://…")
+    with Bars(here.remarks) as bars:
+        bar = bars.add(f"upload {file.name}")
+        upload = client.uploads.create(file, bar.bytes)
+        bar.finish()
+    return upload
 
 
 @app.command("list")
@@ -73,3 +98,39 @@ def preview(
     with here.client() as client:
         out.write_bytes(client.generators.preview(generator))
     here.emit({"path": str(out)}, lambda console: console.print(f"Written: {out}"))
+
+
+@app.command()
+def inspect(context: typer.Context, file: AsFile) -> None:
+    """Say what a checkpoint is; no service is needed. It is read, never executed.
+
+    Example: handsoff generator inspect ffhq.pkl
+    """
+    inspect_file(session(context), "generator", file)
+
+
+@app.command()
+def convert(context: typer.Context, file: AsFile, out: Out) -> None:
+    """Write the same generator as safetensors; no service is needed.
+
+    Example: handsoff generator convert ffhq.pkl ffhq.safetensors
+    """
+    convert_file(session(context), "generator", file, out)
+
+
+@app.command()
+def sample(
+    context: typer.Context,
+    file: AsFile,
+    seeds: Annotated[str, typer.Option(help="As 0-15 or 3,7,9.")] = "0-15",
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("sheet.png"),
+    psi: Annotated[float, typer.Option(help="Truncation; 1 is none.")] = 1.0,
+    label: Annotated[
+        int | None, typer.Option("--class", min=0, help="Of a conditional generator.")
+    ] = None,
+) -> None:
+    """Write a picture of what a checkpoint draws; no service is needed.
+
+    Example: handsoff generator sample ffhq.pkl --seeds 0-15 --psi 0.7
+    """
+    sample_file(session(context), file, seeds, out, psi, label)

@@ -27,9 +27,12 @@ def create_inversion(
     generator: Annotated[str, typer.Option(help="A generator's id, gen_…")],
     steps: Annotated[int | None, typer.Option(min=0, help="Optimisation steps at most.")] = None,
     distance: Distance = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="An encoder's id, enc_…; the search starts from its guess.")
+    ] = None,
     latents: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="safetensors of latents found elsewhere."),
+        typer.Option(exists=True, dir_okay=False, help="A file of latents found elsewhere."),
     ] = None,
     seed: Seed = None,
     more: Settings = None,
@@ -43,7 +46,9 @@ def create_inversion(
     here = session(context)
     config = settings(more, steps=steps, distance=distance, seed=seed)
     with here.client() as client:
-        made = client.inversions.create(dataset, generator, latents=latents, name=name, **config)
+        made = client.inversions.create(
+            dataset, generator, encoder=encoder, latents=latents, name=name, **config
+        )
         settle(here, client, made, wait)
 
 

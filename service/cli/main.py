@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from service.cli import datasets, generations, generators, jobs, label_generators, local
+from service.cli import datasets, encoders, generations, generators, jobs, label_generators, local
 from service.cli.session import DEFAULT_URL, Session
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def options(
 app.command()(local.up)
 app.command()(local.demo)
 app.add_typer(generators.app, name="generator")
+app.add_typer(encoders.app, name="encoder")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(label_generators.inversions, name="inversion")
 app.add_typer(label_generators.app, name="label-generator")

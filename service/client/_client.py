@@ -17,6 +17,7 @@ from service.client._models import File, Job, Resource, collection_of
 from service.client._resources import (
     Collection,
     Datasets,
+    Encoders,
     Evaluations,
     Generations,
     Generators,
@@ -73,6 +74,7 @@ class Client:
         self.jobs = Jobs(self.transport)
         self.uploads = Uploads(self.transport)
         self.generators = Generators(self.transport, self.uploads)
+        self.encoders = Encoders(self.transport, self.uploads)
         self.datasets = Datasets(self.transport, self.uploads)
         self.inversions = Inversions(self.transport, self.uploads)
         self.label_generators = LabelGenerators(self.transport, self.uploads)

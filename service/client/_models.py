@@ -16,6 +16,7 @@ from service.client._errors import Misused
 # What an id starts with, and the collection it belongs to.
 COLLECTIONS: Mapping[str, str] = {
     "gen": "generators",
+    "enc": "encoders",
     "dst": "datasets",
     "inv": "inversions",
     "lbl": "label-generators",
@@ -103,7 +104,7 @@ class Job(View):
 
 
 class Resource(View):
-    """A generator, dataset, inversion, label generator, generation or evaluation.
+    """A generator, an encoder, a dataset, an inversion or any other resource.
 
     Attributes:
         state: `open` (a dataset that takes items), `pending`, `running`, `ready`, `failed` or

@@ -18,6 +18,7 @@ from service.client._uploads import OnBytes, Upload, Uploads
 StrPath = str | os.PathLike[str]
 Reference = Resource | str
 Pair = tuple[StrPath, StrPath]
+ADDRESS = "s3://"
 
 
 def id_of(resource: Reference) -> str:
@@ -68,6 +69,14 @@ class Collection:
         upload = source if isinstance(source, Upload) else self._uploads.create(source, on_bytes)
         return upload.id
 
+    def _place(
+        self, checkpoint: StrPath | Upload, on_bytes: OnBytes | None = None
+    ) -> dict[str, str]:
+        """Where a checkpoint is, as the API says it; a file is uploaded first."""
+        if isinstance(checkpoint, str) and checkpoint.startswith(ADDRESS):
+            return {"source": checkpoint}
+        return {"upload_id": self._upload_id(checkpoint, on_bytes)}
+
 
 class Generators(Collection):
     """StyleGAN2 generators."""
@@ -83,14 +92,59 @@ class Generators(Collection):
         on_bytes: OnBytes | None = None,
         idempotency_key: str | None = None,
     ) -> Resource:
-        """Register a checkpoint of any known family; it is read, never executed."""
-        upload_id = self._upload_id(checkpoint, on_bytes)
-        body = {"upload_id": upload_id, "name": name, "licence": licence}
-        return self._create(body, idempotency_key)
+        """Register a checkpoint of any known family; it is read, never executed.
+
+        Args:
+            checkpoint: a file, an upload, or an address `s3://…` that the service may read.
+            name: free text.
+            licence: free text, carried into every card.
+            on_bytes: called as a file is uploaded.
+            idempotency_key: made up when left out.
+        """
+        place = self._place(checkpoint, on_bytes)
+        return self._create({**place, "name": name, "licence": licence}, idempotency_key)
 
     def preview(self, generator: Reference) -> bytes:
         """A PNG of samples, side by side; there once the generator is ready."""
         return self.read(generator, "preview.png")
+
+
+class Encoders(Collection):
+    """pSp, e4e and ReStyle encoders."""
+
+    name = "encoders"
+
+    def create(
+        self,
+        checkpoint: StrPath | Upload,
+        *,
+        name: str = "",
+        licence: str = "",
+        family: str | None = None,
+        register_decoder: bool = False,
+        on_bytes: OnBytes | None = None,
+        idempotency_key: str | None = None,
+    ) -> Resource:
+        """Register an encoder; the file is read, never executed.
+
+        Args:
+            checkpoint: a file, an upload, or an address `s3://…` that the service may read.
+            name: free text.
+            licence: free text, carried into every card.
+            family: `psp` or `e4e`, for files that do not say how their codes are meant.
+            register_decoder: also register the generator inside the file; its id is then
+                `parents["generator"]`.
+            on_bytes: called as a file is uploaded.
+            idempotency_key: made up when left out.
+        """
+        body = {
+            **self._place(checkpoint, on_bytes),
+            "name": name,
+            "licence": licence,
+            "family": family,
+            "register_decoder": register_decoder or None,
+        }
+        return self._create(body, idempotency_key)
 
 
 class Datasets(Collection):
@@ -164,6 +218,7 @@ class Inversions(Collection):
         dataset: Reference,
         generator: Reference,
         *,
+        encoder: Reference | None = None,
         latents: StrPath | Upload | None = None,
         name: str = "",
         idempotency_key: str | None = None,
@@ -174,7 +229,9 @@ class Inversions(Collection):
         Args:
             dataset: ready, or on its way.
             generator: ready, or on its way.
-            latents: a safetensors file with `latents` [N, num_ws, w_dim], in the items' order.
+            encoder: whose guesses the search starts from; ready, or on its way.
+            latents: a file of latents found elsewhere: ours, or one that ReStyle, HandsOff,
+                DatasetGAN, EditGAN or a projector wrote.
             name: free text.
             idempotency_key: made up when left out.
             config: fields of the API's InversionConfig, e.g. `steps=150, distance="perceptual"`.
@@ -182,6 +239,7 @@ class Inversions(Collection):
         body = {
             "dataset_id": id_of(dataset),
             "generator_id": id_of(generator),
+            "encoder_id": _id_or_none(encoder),
             "latents_upload_id": self._upload_id(latents) if latents is not None else None,
             "name": name,
             "config": config or None,
@@ -250,7 +308,7 @@ class Generations(Collection):
             name: free text.
             drop: share of the most uncertain candidates to leave out, 0 to 0.95.
             idempotency_key: made up when left out.
-            params: the API's others: `seed`, `psi`, `shard_size`, `image_format`.
+            params: the API's others: `seed`, `psi`, `shard_size`, `image_format`, `labels`.
         """
         body = _generation(label_generator, count, drop, params)
         return self._create({**body, "name": name}, idempotency_key)
@@ -296,7 +354,7 @@ class Evaluations(Collection):
             test: dataset on which that one is measured.
             name: free text.
             idempotency_key: made up when left out.
-            recipe: fields of the API's Recipe, e.g. `steps=1500`.
+            recipe: fields of the API's Recipe, e.g. `steps=3000`.
         """
         body = {
             "generation_id": _id_or_none(generation),

@@ -1,14 +1,19 @@
 """Generations: labelled images, as many as wanted, in shards."""
 
+from typing import Any
+
 from fastapi import Query
 from starlette.responses import JSONResponse, Response
 
+from models.class_mix import misfit
 from service.dependencies import Call, Making, created
+from service.errors import FieldError, Unprocessable
 from service.estimates import estimate
 from service.problems import responses
 from service.resources import Draft, Parent, waits
 from service.routes.reading import collection_router
 from service.schemas import EstimateBody, GenerationRequest, ResourceBody
+from workers.errors import NotFound
 from workers.jobs import JobKind
 from workers.params import GenerationParams
 
@@ -62,12 +67,40 @@ def _params(body: GenerationRequest) -> GenerationParams:
 
 
 def _parents(call: Call, body: GenerationRequest) -> list[Parent]:
-    return [
+    parents = [
         call.app.resources.parent(
             call.tenant, "label-generators", wanted, f"/label_generator_ids/{place}"
         )
         for place, wanted in enumerate(body.label_generator_ids)
     ]
+    _check_labels(call, body, parents[0])
+    return parents
+
+
+def _check_labels(call: Call, body: GenerationRequest, parent: Parent) -> None:
+    """Refuse classes that the generator does not have; the job does, where it is not ready yet.
+
+    Raises:
+        Unprocessable: it has none at all, or others.
+    """
+    if body.labels is None:
+        return
+    card = _generator_card(call, parent)
+    problem = misfit(body.labels, card["label_dim"]) if card else None
+    if problem:
+        remedy = "give the index of a class, one weight for each of them, or leave labels out"
+        raise Unprocessable(f"labels: {problem}", remedy, [FieldError("/labels", problem)])
+
+
+def _generator_card(call: Call, parent: Parent) -> dict[str, Any] | None:
+    """The card of the generator that a label generator is of; None while it is not ready."""
+    load = call.app.resources.load
+    try:
+        inversion = load(call.tenant, "inversions", parent.view.resource.parents["inversion"])
+        generator = load(call.tenant, "generators", inversion.parents["generator"])
+    except NotFound:
+        return None
+    return call.app.resources.final(generator)
 
 
 def _estimate(call: Call, body: GenerationRequest, parents: list[Parent]) -> EstimateBody:

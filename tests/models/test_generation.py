@@ -1,4 +1,5 @@
 import io
+import json
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ class TestFillShard:
                 assert info.class_pixel_share[name] == pytest.approx((mask == index).mean())
             assert SampleInfo.model_validate_json(sample.members["json"]) == info
 
+    def test_a_conditional_generators_samples_say_their_class(self):
+        """
+        `label` is the class that was drawn; samples of other generators have no such field.
+        """
+        generator = small_generator(label_dim=3)
+        label_generator = small_label_generator(generator)
+        made = plan(class_shares=(0.0, 0.5, 0.5), count=12, shard_size=12)
+
+        found = list(generation.fill_shard(generator, label_generator, made, 0, silent))
+
+        assert {info.label for _, info in found} == {1, 2}
+        for sample, info in found:
+            assert json.loads(sample.members["json"])["label"] == info.label
+        assert "label" not in json.loads(shard(0)[0][0].members["json"])
+
     def test_makes_the_same_bytes_again(self):
         """
         A shard made again is equal byte by byte.
@@ -218,3 +234,16 @@ class TestCalibrate:
         assert found.bytes_per_sample % 512 != 0 or found.bytes_per_sample >= 3 * 1024
         assert found.images_per_second > 0
         assert found.samples >= 30
+
+    def test_says_which_classes_it_holds_for(self):
+        """
+        Without a wish all classes are equally likely, and scores follow the mix.
+        """
+        generator = small_generator(label_dim=2)
+        networks = generator, small_label_generator(generator)
+
+        even = generation.calibrate(*networks, 1.0, 30, 0, silent)
+        one = generation.calibrate(*networks, 1.0, 30, 0, silent, shares=(1.0, 0.0))
+
+        assert (even.class_shares, one.class_shares) == ((0.5, 0.5), (1.0, 0.0))
+        assert even.quantiles != one.quantiles

@@ -8,7 +8,7 @@ from support.networks import small_generator
 
 from models.errors import InvalidLatents
 from models.latent_files import read_latents, write_latents
-from models.latents import mapped
+from models.latents import drawn_codes, mapped
 from models.seeding import philox
 
 
@@ -48,10 +48,25 @@ class TestMapped:
 
         torch.testing.assert_close(mapped(generator, [philox(1)]), expected)
 
+    def test_a_chosen_class_leaves_z_as_it_was(self):
+        """
+        With all weight on one class each sample is of it, and its z is that of any other mix.
+        """
+        generator = small_generator(label_dim=3)
+        z = torch.from_numpy(philox(1).standard_normal(6, dtype=np.float32))
+
+        found = drawn_codes(generator, [philox(1), philox(2)], shares=(0.0, 0.0, 1.0))
+
+        assert found.classes == (2, 2)
+        torch.testing.assert_close(found.ws[:1], generator.map(z[None], torch.eye(3)[2:]))
+
 
 class TestLatentFiles:
     def latents(self, n=2):
         return torch.randn(n, 6, 8, generator=torch.Generator().manual_seed(0))
+
+    def read(self, path, keys):
+        return read_latents(path, keys, small_generator()).codes
 
     def test_comes_back_in_the_order_asked_for(self, tmp_path):
         """
@@ -60,7 +75,31 @@ class TestLatentFiles:
         path, latents = tmp_path / "latents", self.latents(3)
         write_latents(path, latents, ["a", "b", "c"])
 
-        assert torch.equal(latents[[2, 0]], read_latents(path, ["c", "a"], (6, 8)))
+        assert torch.equal(latents[[2, 0]], self.read(path, ["c", "a"]))
+
+    def test_other_programs_name_files(self, tmp_path):
+        """
+        ReStyle keeps each search under a file's name; an image's key is that without its folder
+        and ending.
+        """
+        path, latents = tmp_path / "latents.npy", self.latents()
+        searches = {
+            f"images/{name}.jpg": [np.zeros((6, 8)), ws.numpy()]
+            for name, ws in zip("ab", latents, strict=True)
+        }
+        np.save(path, np.array(searches, dtype=object), allow_pickle=True)
+
+        assert torch.equal(latents.flip(0), self.read(path, ["b", "a"]))
+
+    def test_two_files_of_one_key_are_no_answer(self, tmp_path):
+        """
+        Where folders alone tell names apart, a key could mean either.
+        """
+        path = tmp_path / "latents"
+        write_latents(path, self.latents(), ["x/a.png", "y/a.png"])
+
+        with pytest.raises(InvalidLatents, match="several latents of a"):
+            self.read(path, ["a"])
 
     def test_a_plain_array_is_in_the_datasets_order(self, tmp_path):
         """
@@ -70,14 +109,27 @@ class TestLatentFiles:
         np.save(whole, self.latents().double().numpy())
         np.save(single, self.latents()[:, 0].numpy())
 
-        assert torch.equal(self.latents(), read_latents(whole, ["x", "y"], (6, 8)))
+        assert torch.equal(self.latents(), self.read(whole, ["x", "y"]))
         repeated = self.latents()[:, :1].expand(-1, 6, -1)
-        assert torch.equal(repeated, read_latents(single, ["x", "y"], (6, 8)))
+        assert torch.equal(repeated, self.read(single, ["x", "y"]))
+
+    def test_inputs_of_the_mapping_are_mapped(self, tmp_path):
+        """
+        DatasetGAN keeps z; enough of them are told from w by their distribution.
+        """
+        path, generator = tmp_path / "z.npy", small_generator()
+        z = philox("z").standard_normal((1000, 6), dtype=np.float32)
+        np.save(path, z)
+
+        found = read_latents(path, [str(i) for i in range(1000)], generator)
+
+        assert found.mapped_from_z
+        torch.testing.assert_close(found.codes, generator.map(torch.from_numpy(z)))
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda x: x[:, :5], r"\[2, 6, 8\]; the file holds \[2, 5, 8\]"),
+            (lambda x: x[:, :5], r"\[2, 6 or 1, 8\]; the file holds \[2, 5, 8\]"),
             (lambda x: x * float("nan"), "finite"),
             (lambda x: x[:1], "1 latents for 2 images"),
         ],
@@ -90,7 +142,7 @@ class TestLatentFiles:
         save_file({"latents": change(self.latents()).contiguous()}, path)
 
         with pytest.raises(InvalidLatents, match=message):
-            read_latents(path, ["x", "y"], (6, 8))
+            self.read(path, ["x", "y"])
 
     def test_says_which_image_has_none(self, tmp_path):
         """
@@ -100,14 +152,14 @@ class TestLatentFiles:
         save_file({"latents": self.latents()}, path, metadata={"keys": json.dumps(["x", "z"])})
 
         with pytest.raises(InvalidLatents, match="no latents of y"):
-            read_latents(path, ["x", "y"], (6, 8))
+            self.read(path, ["x", "y"])
 
-    def test_reads_no_pickles(self, tmp_path):
+    def test_other_files_are_refused(self, tmp_path):
         """
-        A pickled .npy could run code when read; it is refused.
+        What holds no latents is refused in words of its own.
         """
         path = tmp_path / "latents.npy"
         np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
 
-        with pytest.raises(InvalidLatents, match=r"plain \.npy"):
-            read_latents(path, ["x"], (6, 8))
+        with pytest.raises(InvalidLatents, match="cannot be read as latents"):
+            self.read(path, ["x"])

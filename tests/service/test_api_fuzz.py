@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 POSTS = [
     "/v1/uploads",
     "/v1/generators",
+    "/v1/encoders",
     "/v1/datasets",
     "/v1/inversions",
     "/v1/label-generators",
@@ -20,6 +21,7 @@ FIELDS = [
     *("inversion_id", "label_generator_ids", "label_generator_id", "config", "inversion", "label"),
     *("kind", "classes", "palette", "ignore_index", "mode", "steps", "psi", "seed", "count"),
     *("uncertainty", "drop", "shard_size", "image_format", "recipe", "generation_id"),
+    *("source", "family", "register_decoder", "encoder_id", "labels"),
     *("validation_dataset_id", "test_dataset_id", "latents_upload_id", "flip_pairs", "hidden"),
 ]
 # Surrogates too, for JSON can spell them.

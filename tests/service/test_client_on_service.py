@@ -105,6 +105,32 @@ class TestGenerators:
         assert client.generators.preview(generator) == b"png"
 
 
+class TestEncoders:
+    def test_upload_register_and_invert(self, client, api, tmp_path):
+        """
+        An encoder's file becomes an encoder and a generator, and an inversion starts from it.
+        """
+        (tmp_path / "e4e.pt").write_bytes(b"weights")
+
+        encoder = client.encoders.create(tmp_path / "e4e.pt", family="e4e", register_decoder=True)
+        generator = encoder.parents["generator"]
+        inversion = client.inversions.create(api.dataset(), generator, encoder=encoder)
+
+        assert (encoder.collection, encoder.job.kind) == ("encoders", "register_encoder")
+        assert client.encoders.get(encoder).spec["family"] == "e4e"
+        assert inversion.parents["encoder"] == encoder.id
+
+    def test_an_address_is_not_uploaded(self, client, api):
+        """
+        The service is told the address as it is, and says which setting would allow it.
+        """
+        with pytest.raises(BadRequest, match="HANDSOFF_IMPORT_PREFIXES") as caught:
+            client.generators.create("s3://models/a.pkl")
+
+        assert caught.value.code == "source_not_allowed"
+        assert api.stored() == []
+
+
 class TestJobs:
     def test_a_wait_ends_when_the_job_does(self, client, api):
         """

@@ -83,11 +83,11 @@ def test_every_request_has_an_example(document, operations):
     }
     schemas = document["components"]["schemas"]
 
-    assert len(bodies) == 7
+    assert len(bodies) == 8
     assert [ref for ref in bodies if not schemas[ref.split("/")[-1]].get("examples")] == []
 
 
-@pytest.mark.parametrize("name", ["GeneratorRequest", "DatasetRequest"])
+@pytest.mark.parametrize("name", ["GeneratorRequest", "EncoderRequest", "DatasetRequest"])
 def test_what_users_bring_has_a_licence(document, name):
     """
     Checkpoints and images belong to somebody.

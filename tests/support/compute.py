@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from support.contexts import task_context
+from support.encoders import encoder_file, rosinality_shapes, small_config
 from support.networks import small_generator
 
 from models.checkpoints.neutral import save_generator
@@ -21,12 +23,22 @@ from workers.params import (
     EvaluationParams,
     GenerationParams,
     InversionParams,
+    RegisterEncoderParams,
     RegisterParams,
     TrainParams,
 )
 from workers.runtime import Runtime
 from workers.storage.base import ObjectStore
-from workers.tasks import evaluate, finalize, generate, invert, plan, register, train
+from workers.tasks import (
+    evaluate,
+    finalize,
+    generate,
+    invert,
+    plan,
+    register,
+    register_encoder,
+    train,
+)
 
 SPEC = SegmentationSpec(classes=("dark", "red"))
 INVERSION = {"distance": "perceptual", "steps": 3, "starts": 8}
@@ -90,11 +102,28 @@ class World:
         register.run(context)
         return context
 
-    def dataset(self, dataset_id, n=3, first=0, spec=SPEC, size=None):
+    def upload_encoder(self, upload_id="upl_enc", **changes):
+        """
+        A small encoder's file with a generator of other weights inside, uploaded.
+        """
+        path = self.folder / f"{upload_id}.pt"
+        decoder = rosinality_shapes(16, (6, 5, 4), w_dim=8, depth=2)
+        config = small_config(**{"in_channels": 6, "input_size": (256, 256), **changes})
+        torch.save(encoder_file(config, decoder, encoder_type="BackboneEncoder"), path)
+        self.upload(upload_id, path.read_bytes())
+
+    def register_encoder(self, encoder_id="enc_1", upload_id="upl_enc", **params):
+        """
+        Register an upload as an encoder.
+        """
+        asked = RegisterEncoderParams(upload_id=upload_id, **params)
+        register_encoder.run(self.context("register_encoder", "encoders", encoder_id, asked))
+
+    def dataset(self, dataset_id, n=3, first=0, spec=SPEC, size=None, **options):
         """
         Images that the generator drew, labelled by how red they are; a ready dataset.
         """
-        generator = small_generator()
+        generator = small_generator(**options)
         ws = mapped(generator, [philox("dataset", first + i) for i in range(n)])
         images = as_pixels(generator.synthesize(ws), size or generator.image_shape[1:])
         items, counts = [], ClassCounts(spec)
@@ -118,7 +147,9 @@ class World:
             key=key, **names, height=height, width=width, sha256=ItemDigests(**digests)
         )
 
-    def invert(self, inversion_id="inv_1", attempt=1, latents_upload_id=None, **config):
+    def invert(
+        self, inversion_id="inv_1", attempt=1, latents_upload_id=None, encoder_id=None, **config
+    ):
         """
         Invert the dataset.
         """
@@ -127,6 +158,7 @@ class World:
             generator_id="gen_1",
             config={**INVERSION, **config},
             latents_upload_id=latents_upload_id,
+            encoder_id=encoder_id,
         )
         invert.run(self.context("invert", "inversions", inversion_id, params, attempt=attempt))
 

@@ -13,7 +13,7 @@ from models.stylegan2.networks import Generator
 SPEC = SegmentationSpec(classes=("background", "one", "two"))
 
 
-def small_generator(size=16, label_dim=0, seed=0):
+def small_generator(size=16, label_dim=0, seed=0, channels=3):
     """
     A generator of `size` x `size` images whose weights follow from `seed`.
     """
@@ -21,7 +21,7 @@ def small_generator(size=16, label_dim=0, seed=0):
     config = GeneratorConfig(
         z_dim=6,
         w_dim=8,
-        image_shape=(3, size, size),
+        image_shape=(channels, size, size),
         channels=(6, 5, 4, 3, 3)[:blocks],
         mapping_widths=(8, 8),
         label_dim=label_dim,

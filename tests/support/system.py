@@ -26,6 +26,7 @@ from workers.storage.base import ObjectStore
 TENANT = "default"
 MAKES = {
     JobKind.REGISTER: "generators",
+    JobKind.REGISTER_ENCODER: "encoders",
     JobKind.INGEST: "datasets",
     JobKind.INVERT: "inversions",
     JobKind.TRAIN: "label-generators",

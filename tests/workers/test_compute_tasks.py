@@ -3,21 +3,26 @@ import io
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 from fakes import FakeStore
 from PIL import Image
 from safetensors.torch import load
 from support.compute import SPEC, World
 from support.networks import small_generator
 
+from models.checkpoints.inspection import open_encoder
+from models.data.images import decode_image
 from models.data.manifest import GenerationManifest
 from models.data.shards import read_shard
 from models.errors import CheckpointError, InvalidImage
+from models.inversion import prepared
 from models.labels import SegmentationSpec
 from workers.errors import Retryable, TaskFailed
-from workers.params import EvaluationParams
+from workers.params import EvaluationParams, RegisterParams
 from workers.runtime import Runtime
-from workers.tasks import generate, plan, train
+from workers.tasks import generate, plan, register, train
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,20 @@ def made(tmp_path_factory):
     world.generate()
     world.evaluate("evl_1", generation_id="gnn_1")
     world.evaluate("evl_2", dataset_id="dst_1")
+    return world
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """
+    A bucket with a label generator of a generator of three classes.
+    """
+    world = World(FakeStore(), tmp_path_factory.mktemp("conditional"), Runtime("cpu"))
+    world.upload_generator(label_dim=3)
+    world.register()
+    world.dataset("dst_1", label_dim=3)
+    world.invert()
+    world.train()
     return world
 
 
@@ -61,6 +80,17 @@ def digest(world, path):
     return hashlib.sha256(world.store.get(f"acme/{path}")).hexdigest()
 
 
+def expected_codes(world, times):
+    """
+    What the registered encoder says of the dataset's images, in the registered generator.
+    """
+    encoder = open_encoder(world.folder / "upl_enc.pt").encoder
+    keys = [image["key"] for image in world.document("inversions/inv_1/report.json")["images"]]
+    files = [world.store.get(f"acme/datasets/dst_1/items/{key}.png") for key in keys]
+    images = prepared([decode_image(file, "x") for file in files], keys, (16, 16))
+    return encoder.encode(images, small_generator(), times)
+
+
 class TestRegister:
     def test_describes_the_generator(self, made):
         """
@@ -74,16 +104,18 @@ class TestRegister:
         assert card["parameters"] == sum(p.numel() for p in small_generator().parameters())
         assert min(picture(made, f"generators/gen_1/{card['preview']}")) > 8 * 16
 
-    def test_notes_that_a_generator_is_conditional(self, world):
+    def test_says_what_was_read(self, made):
         """
-        A generator that knows classes is taken, and its card says how they are drawn.
+        The card has the digest of the file as it was uploaded, and all that was found out.
         """
-        world.upload_generator(label_dim=2)
-        world.register()
+        card = made.document("generators/gen_1/card.json")
 
-        card = world.document("generators/gen_1/card.json")
-        assert card["label_dim"] == 2
-        assert "conditional" in card["notes"][0]
+        upload = made.store.get("acme/uploads/upl_1/content")
+        expected = {"container": "safetensors", "bytes": len(upload)}
+        assert card["original"] == {**expected, "sha256": hashlib.sha256(upload).hexdigest()}
+        assert card["notes"] == {"inferred": [], "estimated": [], "ignored": []}
+        assert (card["inert"], card["label_dim"]) == ([], 0)
+        assert card["channels"] == {"4": 6, "8": 5, "16": 4}
 
     def test_refuses_other_files(self, world):
         """
@@ -96,6 +128,62 @@ class TestRegister:
         with pytest.raises(TaskFailed, match="upl_2 holds no bytes") as failure:
             world.register(upload_id="upl_2")
         assert failure.value.code == "upload_missing"
+
+    def test_grey_generators_are_refused(self, world):
+        """
+        Labels are made for colour images; a grey generator says how many channels it has.
+        """
+        world.upload_generator(channels=1)
+
+        with pytest.raises(TaskFailed, match="have 1 channels; RGB is needed") as failure:
+            world.register()
+        assert failure.value.code == "unsupported_generator"
+
+    def test_addresses_need_an_importer(self, world):
+        """
+        A worker that was allowed no prefix fetches nothing, and names the setting.
+        """
+        params = RegisterParams(source="s3://models/gan.pkl")
+        context = world.context("register", "generators", "gen_1", params)
+
+        with pytest.raises(TaskFailed, match="HANDSOFF_IMPORT_PREFIXES") as failure:
+            register.run(context)
+        assert failure.value.code == "source_not_allowed"
+
+
+class TestRegisterEncoder:
+    def test_describes_the_encoder(self, world):
+        """
+        The card says what the encoder is, and its digest is that of the stored file.
+        """
+        world.upload_encoder()
+        world.register_encoder()
+
+        card = world.document("encoders/enc_1/card.json")
+        assert card["sha256"] == digest(world, "encoders/enc_1/encoder.safetensors")
+        assert (card["kind"], card["num_ws"], card["w_dim"]) == ("restyle-psp", 6, 8)
+        assert card["generator"] == {"image_shape": [3, 16, 16], "num_ws": 6}
+        assert card["original"]["sha256"] == digest(world, "uploads/upl_enc/content")
+
+    def test_the_generator_inside_can_be_registered(self, world):
+        """
+        The same upload, registered as a generator, gives the decoder with a preview.
+        """
+        world.upload_encoder()
+        world.register(upload_id="upl_enc")
+
+        card = world.document("generators/gen_1/card.json")
+        assert (card["image_shape"], card["num_ws"]) == ([3, 16, 16], 6)
+        assert card["original"]["sha256"] == digest(world, "uploads/upl_enc/content")
+
+    def test_refuses_generators(self, world):
+        """
+        What is no encoder fails as a checkpoint that is none.
+        """
+        world.upload_generator("upl_enc")
+
+        with pytest.raises(CheckpointError):
+            world.register_encoder()
 
 
 class TestInvert:
@@ -139,6 +227,43 @@ class TestInvert:
         assert report["latents"]["path"].startswith("attempts/2/")
         expected = pytest.approx(found["summary"]["mse"], rel=1e-3)
         assert report["summary"]["mse"] == expected
+        assert report["start"] == {"from": "latents", "mapped_from_z": False}
+
+    def test_starts_from_an_encoder(self, made):
+        """
+        Without a step of optimisation the latents are the encoder's own: those of its whole
+        loop, as often as is asked for. The report names the encoder.
+        """
+        made.upload_encoder()
+        made.register_encoder()
+        found = {}
+        for times in (1, 3):
+            name = f"inv_enc_{times}"
+            made.invert(name, encoder_id="enc_1", steps=0, restyle_iterations=times)
+            report = made.document(f"inversions/{name}/report.json")
+            stored = made.store.get(f"acme/inversions/{name}/{report['latents']['path']}")
+            found[times] = load(stored)["latents"]
+
+        card = made.document("encoders/enc_1/card.json")
+        start = {"from": "restyle-psp", "encoder_id": "enc_1", "sha256": card["sha256"]}
+        assert report["start"] == start
+        expected = expected_codes(made, times=3)
+        torch.testing.assert_close(found[3], expected, rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(found[1], expected, rtol=1e-3, atol=1e-3)
+
+    def test_an_encoder_must_fit(self, world):
+        """
+        An encoder of fewer codes than the generator takes is refused with both numbers.
+        """
+        world.upload_generator(size=32)
+        world.register()
+        world.upload_encoder()
+        world.register_encoder()
+        world.dataset("dst_1", size=(32, 32))
+
+        with pytest.raises(TaskFailed, match="gives 6 codes, the generator takes 8") as failure:
+            world.invert(encoder_id="enc_1")
+        assert failure.value.code == "encoder_does_not_fit"
 
     def test_names_an_image_of_another_shape(self, made):
         """
@@ -285,6 +410,44 @@ class TestGeneration:
         own = made.document("generations/gnn_psi/plan.json")["thresholds"]["lbl_1"]
         card = made.document("label-generators/lbl_1/card.json")["calibration"]
         assert own != pytest.approx(card["quantiles"][90])
+
+    def test_a_class_can_be_chosen(self, conditional):
+        """
+        Every sample says its class: the one that was asked for, or all of them; the table too.
+        """
+        for name, labels, expected in (("gnn_two", 2, {2}), ("gnn_all", None, {0, 1, 2})):
+            conditional.generate(name, labels=labels, count=12)
+            place = f"acme/generations/{name}"
+            table = pq.read_table(io.BytesIO(conditional.store.get(f"{place}/metadata.parquet")))
+            assert set(table["label"].to_pylist()) == expected
+            shard = io.BytesIO(conditional.store.get(f"{place}/data/shard-000000.tar"))
+            assert json.loads(next(iter(read_shard(shard))).members["json"])["label"] in expected
+            card = conditional.store.get(f"{place}/README.md").decode()
+            assert "- name: label\n" in card
+
+    def test_other_classes_are_calibrated_anew(self, conditional):
+        """
+        A card's quantiles hold for all classes alike; another mix measures its own.
+        """
+        card = conditional.document("label-generators/lbl_1/card.json")["calibration"]
+        thresholds = {}
+        for name, labels in (("gnn_even", [2.0, 2.0, 2.0]), ("gnn_first", 0)):
+            plan.run(conditional.generation(name, labels=labels))
+            found = conditional.document(f"generations/{name}/plan.json")
+            thresholds[name] = found["thresholds"]["lbl_1"]
+
+        assert card["class_shares"] == pytest.approx([1 / 3] * 3)
+        assert thresholds["gnn_even"] == pytest.approx(card["quantiles"][90])
+        assert thresholds["gnn_first"] != pytest.approx(card["quantiles"][90])
+        assert found["class_shares"] == [1.0, 0.0, 0.0]
+
+    def test_classes_that_are_none_end_the_plan(self, made):
+        """
+        Where the service could not know yet, the first step says that there are no classes.
+        """
+        with pytest.raises(TaskFailed, match="labels: the generator is unconditional") as failure:
+            plan.run(made.generation("gnn_labels", labels=1))
+        assert failure.value.code == "labels_do_not_fit"
 
     def test_dropping_nothing_needs_no_threshold(self, made):
         """

@@ -28,6 +28,11 @@ def open_store(settings: ConnectionSettings) -> ObjectStore:
     raise ValueError(f"store_url must be {wanted}, got {settings.store_url!r}")
 
 
+def open_bucket(settings: ConnectionSettings, bucket: str) -> ObjectStore:
+    """Any bucket on the S3 server of the settings, wherever our own store is."""
+    return _open_s3(settings, bucket, "")
+
+
 def _open_s3(settings: ConnectionSettings, bucket: str, prefix: str) -> ObjectStore:
     # boto3 takes half a second to import, and those with a folder need not have it.
     import boto3

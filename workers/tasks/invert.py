@@ -6,13 +6,15 @@ from typing import Any
 from torch import Tensor
 
 from models.data.pictures import contact_sheet, difference
+from models.encoders.encoder import Encoder
 from models.generation import as_pixels
 from models.inversion import Inversion, invert, measured, prepared
 from models.latent_files import read_latents, write_latents
 from models.perceptual import Distance
 from models.stylegan2.networks import Generator
 from workers import keys
-from workers.errors import ObjectNotFound, TaskFailed
+from workers.errors import TaskFailed
+from workers.fitting import misfit
 from workers.params import InversionParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
@@ -29,7 +31,7 @@ def run(context: TaskContext) -> None:
         BackboneUnavailable: LPIPS is asked for and its trunk cannot be had.
         InvalidImage: an image has another shape than the generator's.
         InvalidLatents: the uploaded file does not fit.
-        TaskFailed: `parent_not_ready` or `upload_missing`.
+        TaskFailed: `parent_not_ready`, `upload_missing` or `encoder_does_not_fit`.
     """
     final = keys.FINAL["inversions"]
     if context.store.size(context.key(final)) is not None:
@@ -38,10 +40,11 @@ def run(context: TaskContext) -> None:
     generator = parents.generator(context, params.generator_id)
     names, images = _targets(context, params, generator)
     distance = context.runtime.distance(params.config.distance, params.config.seed)
-    found = _latents(context, params, generator, names, images, distance)
+    found, start = _latents(context, params, generator, names, images, distance)
     report = {
         "schema_version": 1,
         "attempt": context.attempt,
+        "start": start,
         "distance": {"name": distance.name, "backbone": distance.backbone},
         "config": params.config.model_dump(mode="json"),
         "generator_id": params.generator_id,
@@ -69,20 +72,30 @@ def _latents(
     names: Sequence[str],
     images: Tensor,
     distance: Distance,
-) -> Inversion:
-    """Latents searched for, or those of the upload."""
-    if params.latents_upload_id is None:
-        return invert(generator, images, distance, params.config, context.report)
-    path = context.scratch / "latents"
-    try:
-        context.store.get_file(
-            context.parent_key("uploads", params.latents_upload_id, "content"), path
-        )
-    except ObjectNotFound as error:
-        problem = f"upload {params.latents_upload_id} holds no bytes; PUT the latents first"
-        raise TaskFailed("upload_missing", problem) from error
-    given = read_latents(path, names, (generator.num_ws, generator.w_dim))
-    return measured(generator, images, given, distance)
+) -> tuple[Inversion, dict[str, Any]]:
+    """Latents searched for, or those of the upload; and where they come from."""
+    if params.latents_upload_id is not None:
+        path = parents.upload(context, params.latents_upload_id)
+        given = read_latents(path, names, generator)
+        found = measured(generator, images, given.codes, distance)
+        return found, {"from": "latents", "mapped_from_z": given.mapped_from_z}
+    encoder = _encoder(context, params)
+    found = invert(generator, images, distance, params.config, context.report, encoder)
+    if params.encoder_id is None:
+        return found, {"from": "samples"}
+    card = parents.document(context, "encoders", params.encoder_id)
+    return found, {"from": card["kind"], "encoder_id": params.encoder_id, "sha256": card["sha256"]}
+
+
+def _encoder(context: TaskContext, params: InversionParams) -> Encoder | None:
+    """The encoder that is asked for, if there is one, and if its codes steer the generator."""
+    if params.encoder_id is None:
+        return None
+    card = parents.document(context, "encoders", params.encoder_id)
+    of_generator = parents.document(context, "generators", params.generator_id)
+    if problem := misfit(card, of_generator):
+        raise TaskFailed("encoder_does_not_fit", f"encoder {params.encoder_id}: {problem}")
+    return parents.encoder(context, params.encoder_id)
 
 
 def _write_files(

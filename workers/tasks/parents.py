@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as load_tensors
@@ -11,11 +12,47 @@ from torch import Tensor
 
 from models.data.manifest import DatasetManifest
 from models.data.sample import Sample, read_sample
+from models.encoders.encoder import Encoder
 from models.label_generator import LabelGenerator
 from models.stylegan2.networks import Generator
 from workers import keys
+from workers.addresses import refusal
 from workers.errors import ObjectNotFound, TaskFailed
+from workers.params import CheckpointParams
 from workers.tasks.context import TaskContext
+
+
+def checkpoint(context: TaskContext, params: CheckpointParams) -> Path:
+    """The checkpoint that is to be registered, in the scratch folder.
+
+    Raises:
+        TaskFailed: `upload_missing`, or `source_…` (see `workers.imports`).
+    """
+    if params.upload_id is not None:
+        return upload(context, params.upload_id)
+    assert params.source is not None, "the parameters' own check lets neither be missing"
+    imports = context.runtime.imports
+    if imports is None:
+        raise TaskFailed("source_not_allowed", refusal(params.source, ()))
+    context.report("fetching", 0, 1, "checkpoints")
+    path = context.scratch / "fetched"
+    imports.fetch(params.source, path)
+    return path
+
+
+def upload(context: TaskContext, upload_id: str) -> Path:
+    """What was uploaded, in the scratch folder.
+
+    Raises:
+        TaskFailed: `upload_missing`.
+    """
+    path = context.scratch / upload_id
+    try:
+        context.store.get_file(context.parent_key("uploads", upload_id, "content"), path)
+    except ObjectNotFound as error:
+        problem = f"upload {upload_id} holds no bytes; PUT the file, then name the upload"
+        raise TaskFailed("upload_missing", problem) from error
+    return path
 
 
 def document(context: TaskContext, collection: str, resource_id: str) -> dict[str, Any]:
@@ -44,6 +81,13 @@ def generator(context: TaskContext, resource_id: str) -> Generator:
     sha256 = document(context, "generators", resource_id)["sha256"]
     key = context.parent_key("generators", resource_id, "generator.safetensors")
     return context.runtime.generator(sha256, partial(context.store.get_file, key), context.scratch)
+
+
+def encoder(context: TaskContext, resource_id: str) -> Encoder:
+    """A registered encoder, on the worker's device."""
+    sha256 = document(context, "encoders", resource_id)["sha256"]
+    key = context.parent_key("encoders", resource_id, "encoder.safetensors")
+    return context.runtime.encoder(sha256, partial(context.store.get_file, key), context.scratch)
 
 
 def label_generator(context: TaskContext, resource_id: str, card: dict[str, Any]) -> LabelGenerator:

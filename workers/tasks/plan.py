@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from models.class_mix import Shares, shares_of
 from models.generation import Plan, batch_size, calibrate, threshold
 from models.stylegan2.networks import Generator
+from workers.errors import TaskFailed
 from workers.params import GenerationParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
@@ -22,7 +24,7 @@ def run(context: TaskContext) -> int:
     """Write plan.json, unless it is there; the number of shards.
 
     Raises:
-        TaskFailed: `parent_not_ready`.
+        TaskFailed: `parent_not_ready`, or `labels_do_not_fit` the generator's classes.
     """
     if context.store.size(context.key(PLAN)) is not None:
         kept = json.loads(context.store.get(context.key(PLAN)))
@@ -31,7 +33,9 @@ def run(context: TaskContext) -> int:
     (label_generator_id,) = params.label_generator_ids
     card = parents.document(context, "label-generators", label_generator_id)
     generator = parents.generator(context, card["generator_id"])
-    highest = threshold(_quantiles(context, params, card, generator), params.uncertainty.drop)
+    shares = _shares(params, generator)
+    quantiles = _quantiles(context, params, card, generator, shares)
+    highest = threshold(quantiles, params.uncertainty.drop)
     plan = Plan(
         count=params.count,
         shard_size=params.shard_size,
@@ -41,6 +45,7 @@ def run(context: TaskContext) -> int:
         psi=params.psi,
         seed=params.seed,
         threshold=highest,
+        class_shares=shares,
         image_format=params.image_format,
     )
     document = {
@@ -54,17 +59,36 @@ def run(context: TaskContext) -> int:
     return plan.shards
 
 
+def _shares(params: GenerationParams, generator: Generator) -> Shares:
+    """How often each class is drawn."""
+    try:
+        return shares_of(params.labels, generator.label_dim)
+    except ValueError as error:
+        raise TaskFailed("labels_do_not_fit", f"labels: {error}") from error
+
+
 def _quantiles(
-    context: TaskContext, params: GenerationParams, card: dict[str, Any], generator: Generator
+    context: TaskContext,
+    params: GenerationParams,
+    card: dict[str, Any],
+    generator: Generator,
+    shares: Shares,
 ) -> Sequence[float]:
-    """Of the scores at the wanted truncation; measured where the card's hold for another."""
+    """Of the scores at the wanted psi and classes; measured where the card's hold for others."""
     known = card["calibration"]
-    if known["psi"] == params.psi or params.uncertainty.drop == 0:
+    is_same = known["psi"] == params.psi and tuple(known.get("class_shares", ())) == shares
+    if is_same or params.uncertainty.drop == 0:
         quantiles: Sequence[float] = known["quantiles"]
         return quantiles
     (label_generator_id,) = params.label_generator_ids
     label_generator = parents.label_generator(context, label_generator_id, card)
     found = calibrate(
-        generator, label_generator, params.psi, CALIBRATION_SAMPLES, params.seed, context.report
+        generator,
+        label_generator,
+        params.psi,
+        CALIBRATION_SAMPLES,
+        params.seed,
+        context.report,
+        shares,
     )
     return found.quantiles

@@ -43,7 +43,7 @@ class TestHead:
         assert {image_format, "mask.png", "json", "__key__", "__url__"} == features.keys()
         assert "image" == features[image_format]["dtype"] == features["mask.png"]["dtype"]
         fields = {field["name"]: field for field in features["json"]["struct"]}
-        facts = generations.info(0).model_dump()
+        facts = generations.info(0).model_dump(exclude_none=True)
         assert facts.keys() == fields.keys()
         for name in facts.keys() - {"class_pixel_share"}:
             assert {int: "int64", float: "float64"}[type(facts[name])] == fields[name]["dtype"]
@@ -51,6 +51,15 @@ class TestHead:
         assert [(name, "float64") for name in generations.SPEC.classes] == [
             (share["name"], share["dtype"]) for share in shares
         ]
+
+    def test_types_the_class_of_a_conditional_generator(self, tmp_path):
+        """
+        Where samples say which class was drawn, that field has its type too.
+        """
+        read = head(card(tmp_path, plan={"class_shares": [0.5, 0.5]}))
+
+        (json,) = (f for f in read["dataset_info"]["features"] if f["name"] == "json")
+        assert {"name": "label", "dtype": "int64"} in json["struct"]
 
     @pytest.mark.parametrize(
         ("licence", "expected"),

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -87,6 +89,65 @@ class TestGenerator:
         assert (torch.float32, torch.bfloat16) == (rough.dtype, features[-1].dtype)
         torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
 
+    @pytest.mark.parametrize(
+        ("half_from", "dtype", "expected"),
+        [
+            (None, None, {4: 32, 8: 32, 16: 32}),
+            (8, None, {4: 32, 8: 32, 16: 32}),
+            (8, torch.float32, {4: 32, 8: 32, 16: 32}),
+            (8, torch.float16, {4: 32, 8: 16, 16: 16}),
+            (16, torch.bfloat16, {4: 32, 8: 32, 16: 16}),
+            (None, torch.bfloat16, {4: 16, 8: 16, 16: 16}),
+        ],
+    )
+    def test_precision_of_blocks(self, half_from, dtype, expected):
+        """
+        On a CPU all is float32 unless asked for; a given dtype holds from `half_from` on, and
+        everywhere where there is no such number. The image is float32.
+        """
+        net = generator(half_from=half_from, conv_clamp=256.0)
+        ws = net.map(torch.randn(2, 6))
+
+        image, features = net.synthesize_with_features(ws, dtype=dtype)
+
+        assert expected == {f.shape[2]: 8 * f.dtype.itemsize for f in features}
+        exact = net.synthesize(ws)
+        torch.testing.assert_close(image, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    def test_precision_on_cuda(self):
+        """
+        On CUDA a network that was made for half precision computes in it, and in float32 where
+        gradients are recorded or it is asked to.
+        """
+        net = generator(half_from=8, conv_clamp=256.0).cuda()
+        ws = net.map(torch.randn(2, 6).cuda())
+
+        def coarse_to_fine(codes, **options):
+            return [f.dtype for f in net.synthesize_with_features(codes, **options)[1]][::2]
+
+        single, half = torch.float32, torch.float16
+        assert [single, half, half] == coarse_to_fine(ws)
+        assert [single] * 3 == coarse_to_fine(ws, dtype=single)
+        assert [single] * 3 == coarse_to_fine(ws.clone().requires_grad_())
+
+    @pytest.mark.parametrize("architecture", Architecture)
+    def test_architectures_differ_in_how_the_image_leaves(self, architecture):
+        """
+        A skip network draws in every block, others in the last; only residual blocks have a
+        shortcut. Feature maps are the same in number and shape.
+        """
+        net = generator(architecture=architecture)
+        blocks = list(net.synthesis.blocks.values())
+
+        _, features = net.synthesize_with_features(net.map(torch.randn(2, 6)))
+
+        skip, resnet = (architecture is a for a in (Architecture.SKIP, Architecture.RESNET))
+        assert [skip, skip, True] == [hasattr(block, "to_rgb") for block in blocks]
+        assert [False, resnet, resnet] == [hasattr(block, "skip") for block in blocks]
+        assert net.feature_shapes == [tuple(f.shape[1:]) for f in features]
+
     def test_labels_steer_the_image(self):
         """
         A conditional generator wants labels of its width, and listens to them.
@@ -135,9 +196,24 @@ class TestConfig:
         """
         A description comes back from JSON as it was.
         """
-        described = config(conv_clamp=256.0, fir=(1.0, 1.0), use_noise=False)
+        described = config(
+            conv_clamp=256.0,
+            fir=(1.0, 1.0),
+            use_noise=False,
+            architecture=Architecture.RESNET,
+            half_from=8,
+        )
 
         assert described == GeneratorConfig.from_json(described.to_json())
+
+    def test_older_descriptions_mean_what_they_meant(self):
+        """
+        A description written before half precision was known has none.
+        """
+        fields = json.loads(config().to_json())
+        del fields["half_from"]
+
+        assert config() == GeneratorConfig.from_json(json.dumps(fields))
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -146,7 +222,16 @@ class TestConfig:
             ({"image_shape": (3, 16, 6)}, "width 6"),
             ({"mapping_widths": (9, 4)}, "must end in 5"),
             ({"fir": (1.0, 2.0, 1.0)}, "even number of taps"),
-            ({"architecture": Architecture.RESNET}, "resnet is not supported"),
+            ({"image_shape": (3, 2**12, 16), "channels": (1,) * 11}, "1 to 10 blocks, not 11"),
+            ({"channels": ()}, "1 to 10 blocks, not 0"),
+            ({"image_shape": (3, 16, 2**20)}, "at most 4194304 pixels"),
+            ({"channels": (8, 0, 4)}, "widths must be 1 .. 16384"),
+            ({"image_shape": (0, 16, 16)}, "widths must be 1 .. 16384"),
+            ({"channels": (8, 7, 2**20)}, "widths must be 1 .. 16384"),
+            ({"z_dim": 0}, r"cannot be \(0, 0, 0\)"),
+            ({"fir": (1.0,) * 66}, "even number of taps"),
+            ({"mapping_lr_multiplier": 0.0}, "mapping_lr_multiplier is 0.0"),
+            ({"conv_clamp": -1.0}, "conv_clamp is -1.0"),
         ],
     )
     def test_contradictions_are_refused(self, changes, message):

@@ -121,21 +121,38 @@ class TestModulatedConv:
         actual = y.double() * factor[:, :, None, None]
         torch.testing.assert_close(actual, expected, rtol=0.02, atol=0.02)
 
+    def test_half_precision_survives_dead_channels(self):
+        """
+        Weights or styles that are all zero give zeros in float16 too, not NaN.
+        """
+        x, weight, styles = randn(2, 4, 4, 4), randn(3, 4, 3, 3, seed=1), randn(2, 4, seed=2)
+        weight[0], styles[1] = 0, 0
+
+        y, factor = ops.modulated_conv(x.half(), weight.float(), styles.float())
+
+        finished = y * factor[:, :, None, None]
+        assert finished.isfinite().all()
+        assert not finished[0, 0].any()
+        assert not finished[1].any()
+
 
 class TestFinishStyledConv:
     @pytest.mark.parametrize("clamp", [None, 0.5])
-    def test_order_is_demodulate_noise_bias_activate_clamp(self, clamp):
+    @pytest.mark.parametrize("gain", [1.0, 0.7])
+    def test_order_is_demodulate_noise_bias_activate_clamp(self, clamp, gain):
         """
-        The folded gain changes nothing: the steps one by one give the same numbers.
+        The folded gains change nothing: the steps one by one give the same numbers. A layer's
+        gain scales its clamp too.
         """
         y, factor, bias, noise = randn(2, 3, 4, 4), randn(2, 3), randn(3), randn(2, 1, 4, 4)
 
-        finished = ops.finish_styled_conv(y, factor, bias, noise, clamp)
+        finished = ops.finish_styled_conv(y, factor, bias, noise, clamp, gain)
 
         steps = y * factor[:, :, None, None] + noise + bias[None, :, None, None]
         expected = torch.where(steps > 0, steps, 0.2 * steps) * math.sqrt(2)
         if clamp is not None:
             expected = expected.clamp(-clamp, clamp)
+        expected = expected * gain
         torch.testing.assert_close(finished, expected)
 
 

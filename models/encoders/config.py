@@ -1,0 +1,126 @@
+"""What an encoder is, in numbers: enough to rebuild it, and nothing about its weights."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+RESTYLE_ITERATIONS = 5
+LARGEST_INPUT = 256
+SQUEEZE = 16
+"""How many times narrower an IR-SE50 block's gate is than the block."""
+
+
+class Backbone(StrEnum):
+    """What turns a picture into three maps."""
+
+    IR_SE50 = "ir-se50"
+    RESNET34 = "resnet34"
+
+
+class Head(StrEnum):
+    """What turns the maps into codes: `w` gives one for all layers, the others one for each."""
+
+    FPN = "fpn"
+    LAST_MAP = "last-map"
+    W = "w"
+    W_PLUS = "w-plus"
+
+
+class Family(StrEnum):
+    """Whose way of reading the codes: e4e's later codes are differences from its first."""
+
+    PSP = "psp"
+    E4E = "e4e"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """One encoder, fully described; every shape follows from it.
+
+    Attributes:
+        backbone: what reads the picture.
+        head: what makes codes of the backbone's maps.
+        family: how the codes are meant.
+        in_channels: 3 for a picture, 6 for a picture beside its reconstruction (ReStyle), 1 or 19
+            for sketches and segmentations.
+        num_codes: codes the network puts out; 1 for head `w`.
+        num_ws: codes of the generator it was trained for. Less than `num_codes` where a network
+            puts out more than are used (e4e's cars: 16 of 18).
+        input_size: (H, W) that pictures are reduced to.
+        channels: of the backbone's four stages.
+        w_dim: width of a code.
+    """
+
+    backbone: Backbone
+    head: Head
+    family: Family
+    in_channels: int
+    num_codes: int
+    num_ws: int
+    input_size: tuple[int, int] = (256, 256)
+    channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    w_dim: int = 512
+
+    def __post_init__(self) -> None:
+        if not all(16 <= side <= LARGEST_INPUT for side in self.input_size):
+            raise ValueError(f"input_size {self.input_size} is not within 16 to {LARGEST_INPUT}")
+        if len(self.channels) != 4 or min(self.channels) < SQUEEZE:
+            raise ValueError(f"channels must be 4 widths of {SQUEEZE} and more: {self.channels}")
+        if min(self.w_dim, self.in_channels) < 1:
+            raise ValueError(f"{self.in_channels} channels to codes of width {self.w_dim}")
+        if (self.head is Head.W) != (self.num_codes == 1):
+            raise ValueError(f"head {self.head} does not give {self.num_codes} codes")
+        if self.num_ws < 1 or 1 < self.num_codes < self.num_ws:
+            raise ValueError(f"{self.num_codes} codes do not steer {self.num_ws} layers")
+
+    @property
+    def restyle(self) -> bool:
+        """Whether it looks at a picture beside its reconstruction, again and again."""
+        return self.in_channels == 6
+
+    @property
+    def picture_channels(self) -> int:
+        """Channels of the pictures it is given."""
+        return 3 if self.restyle else self.in_channels
+
+    @property
+    def iterations(self) -> int:
+        """How often it looks, unless told otherwise: 5 times for ReStyle, once for the others."""
+        return RESTYLE_ITERATIONS if self.restyle else 1
+
+    def to_json(self) -> str:
+        """This description as one line of JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "EncoderConfig":
+        """The description that `to_json` wrote.
+
+        Raises:
+            ValueError: not JSON, unknown or missing fields, or numbers that contradict each other.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"an encoder description is a JSON object, got {text[:40]!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(fields) - known):
+            raise ValueError(f"unknown fields in the encoder description: {unknown}")
+        try:
+            return cls(**_typed(fields))
+        except TypeError as error:
+            raise ValueError(f"bad encoder description: {error}") from error
+
+
+def _typed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as the class holds them; an unknown word is a ValueError."""
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "backbone": Backbone,
+        "head": Head,
+        "family": Family,
+        "input_size": tuple,
+        "channels": tuple,
+    }
+    return {name: kinds[name](value) if name in kinds else value for name, value in fields.items()}

@@ -1,0 +1,51 @@
+"""The project's own encoder file: one safetensors file, whatever the encoder came from.
+
+Tensors are `Encoder.state_dict()` in float32 without the generator's and without BatchNorm's
+counters. The metadata holds `schema_version`, `kind` = "stylegan2-encoder", `config` (JSON of
+`EncoderConfig`) and any further strings the writer wants to keep. Equal encoders give equal bytes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.checkpoints.neutral import check_kind, read_tensors, write_tensors
+from models.encoders.config import EncoderConfig
+from models.encoders.encoder import Encoder, build_encoder, own_tensors
+from models.errors import CheckpointError
+
+SCHEMA_VERSION = "1"
+KIND = "stylegan2-encoder"
+
+
+def save_encoder(
+    encoder: Encoder, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes `encoder` to `path`, whole or not at all; its generator has a file of its own.
+
+    Args:
+        encoder: on any device.
+        path: the file; replaced if it exists.
+        metadata: more strings to keep, such as where the weights came from.
+
+    Raises:
+        ValueError: `metadata` uses a key this format reserves.
+    """
+    config = encoder.config.to_json()
+    header = {"schema_version": SCHEMA_VERSION, "kind": KIND, "config": config}
+    write_tensors(path, own_tensors(encoder), header, metadata)
+
+
+def load_neutral_encoder(path: str | Path) -> Encoder:
+    """The encoder that `save_encoder` wrote, without a generator, on the CPU, in eval mode.
+
+    Raises:
+        CheckpointError: not such a file, a newer schema, or a tensor missing, unknown or of
+            another shape; the message names it.
+    """
+    header, tensors = read_tensors(path)
+    check_kind(header, KIND, SCHEMA_VERSION, path)
+    try:
+        config = EncoderConfig.from_json(header.get("config", ""))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return build_encoder(config, tensors, source=str(path))

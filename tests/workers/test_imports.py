@@ -1,0 +1,161 @@
+import pytest
+from pydantic import ValidationError
+from support.s3 import BUCKET, s3_client, s3_settings
+
+from workers.addresses import S3Address, is_allowed
+from workers.errors import StorageUnavailable, TaskFailed
+from workers.imports import Imports
+from workers.settings import ConnectionSettings
+
+PREFIX = f"s3://{BUCKET}/models/"
+
+
+@pytest.fixture
+def put(moto):
+    """
+    Puts an object into a bucket that is not ours; its address.
+    """
+    client = s3_client(moto)
+
+    def put(key, data):
+        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+        return f"s3://{BUCKET}/{key}"
+
+    yield put
+    client.close()
+
+
+def importer(moto, limit=100, prefixes=PREFIX):
+    """
+    An importer that may read below the prefixes.
+    """
+    return Imports(s3_settings(moto, import_prefixes=prefixes), limit)
+
+
+def refusal(imports, address, tmp_path):
+    """
+    The code with which an address is refused; nothing of it is left behind as a whole file.
+    """
+    with pytest.raises(TaskFailed) as failure:
+        imports.fetch(address, tmp_path / "file")
+    return failure.value.code, failure.value.message
+
+
+class TestFetch:
+    def test_copies_what_is_allowed(self, moto, put, tmp_path):
+        """
+        An object below an allowed prefix comes whole.
+        """
+        address = put("models/deep/gan.pkl", b"weights")
+
+        importer(moto).fetch(address, tmp_path / "file")
+
+        assert (tmp_path / "file").read_bytes() == b"weights"
+
+    def test_reads_nothing_else(self, moto, put, tmp_path):
+        """
+        An object beside the prefix is refused before anybody is asked, and the setting is named.
+        """
+        address = put("models-of-others/gan.pkl", b"secret")
+
+        code, message = refusal(importer(moto), address, tmp_path)
+
+        assert code == "source_not_allowed"
+        assert "HANDSOFF_IMPORT_PREFIXES" in message
+        assert PREFIX in message
+
+    def test_takes_no_giants(self, moto, put, tmp_path):
+        """
+        A file larger than the limit is not fetched; both sizes and the setting are named.
+        """
+        address = put("models/large.pkl", b"x" * 101)
+
+        code, message = refusal(importer(moto), address, tmp_path)
+
+        assert code == "source_too_large"
+        assert "101 bytes; HANDSOFF_MAX_IMPORT_BYTES allows 100" in message
+        assert not (tmp_path / "file").exists()
+
+    def test_names_what_is_not_there(self, moto, tmp_path):
+        """
+        An address without an object, or without a bucket, fails for good.
+        """
+        imports = importer(moto, prefixes=f"{PREFIX}, s3://no-such-bucket")
+
+        missing, message = refusal(imports, f"{PREFIX}none.pkl", tmp_path)
+        assert (missing, message) == ("source_missing", f"there is no object {PREFIX}none.pkl")
+        code, _ = refusal(imports, "s3://no-such-bucket/gan.pkl", tmp_path)
+        assert code in {"source_missing", "source_refused"}
+
+    def test_a_server_that_is_away_may_come_back(self, moto, tmp_path):
+        """
+        Then the step is tried again, not failed.
+        """
+        settings = s3_settings(
+            moto, s3_endpoint_url="http://127.0.0.1:9", import_prefixes="s3://bucket/"
+        )
+
+        with pytest.raises(StorageUnavailable):
+            Imports(settings, 100).fetch("s3://bucket/key", tmp_path / "file")
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("address", "prefixes", "allowed"),
+        [
+            ("s3://a/b/c", ("s3://a/b/",), True),
+            ("s3://a/b/c", ("s3://a/b",), True),
+            ("s3://a/bc", ("s3://a/b",), False),
+            ("s3://ab/c", ("s3://a",), False),
+            ("s3://a/c", ("s3://x/", "s3://a"), True),
+            ("s3://a/b/c", (), False),
+        ],
+    )
+    def test_prefixes_end_where_a_slash_is(self, address, prefixes, allowed):
+        """
+        With or without a slash at its end, a prefix is a folder and never half a name.
+        """
+        assert allowed is is_allowed(address, prefixes)
+
+    def test_are_read_literally(self):
+        """
+        Nothing is decoded: a key may hold what would mean something in other URLs.
+        """
+        found = S3Address.parse("s3://my-bucket/a b/%2e%2e?x#y")
+
+        assert found == S3Address("my-bucket", "a b/%2e%2e?x#y")
+
+    @pytest.mark.parametrize(
+        "address",
+        ["", "file:///etc/passwd", "s3://", "s3://b", "s3://bucket", "s3://bucket/",
+         "s3://bucket//x", "s3://bucket/a/../b", "s3://bu cket/x", "S3://bucket/x",
+         "s3://user@host/x"],
+    )  # fmt: skip
+    def test_of_another_form_are_none(self, address):
+        """
+        Whatever is no bucket and key is refused.
+        """
+        with pytest.raises(ValueError):
+            S3Address.parse(address)
+
+
+class TestSettings:
+    def test_prefixes_are_separated_by_commas(self, monkeypatch):
+        """
+        As operators write them: `s3://models/, s3://team/gan/`; none at first.
+        """
+        urls = {"redis_url": "x", "store_url": "x"}
+        assert ConnectionSettings(**urls).import_prefixes == ()
+        monkeypatch.setenv("HANDSOFF_IMPORT_PREFIXES", "s3://models/, s3://team/gan/,")
+
+        found = ConnectionSettings(**urls).import_prefixes
+
+        assert found == ("s3://models/", "s3://team/gan/")
+
+    @pytest.mark.parametrize("wrong", ["models/", "https://models/", "s3://", "s3:///x"])
+    def test_what_is_no_prefix_is_refused(self, wrong):
+        """
+        A prefix that could match nothing, or everything, is a mistake.
+        """
+        with pytest.raises(ValidationError, match="a prefix is s3://bucket/"):
+            ConnectionSettings(redis_url="x", store_url="x", import_prefixes=wrong)
