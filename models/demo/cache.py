@@ -3,10 +3,10 @@
 A folder with two flat arrays and a count:
 
     images.u8    uint8   [N, 3, 64, 64]
-    z.f32        float32 [N, 64]
+    z.f32        float32 [N, 72]
     count.json   {"schema_version": 1, "count": how many are there, "size": N, "seed": ...}
 
-z lies on the sphere of radius sqrt(64), as the mapping network sees it, and the parameters of
+z lies on the sphere of radius sqrt(72), as the mapping network sees it, and the parameters of
 the face are the normal distribution function of its first numbers; the rest is unused width.
 So the render is a function of z alone. Face i depends on (seed, i) only.
 """
@@ -31,7 +31,7 @@ CHUNK = 64
 
 
 def sample_z(first: int, count: int, seed: int) -> Tensor:
-    """z of faces `first` to `first + count - 1`: float32 [count, 64] of norm 8."""
+    """z of faces `first` to `first + count - 1`: float32 [count, 72] of norm sqrt(72)."""
     rows = [philox(seed, first + i).standard_normal(Z_DIM) for i in range(count)]
     return to_sphere(torch.from_numpy(np.array(rows, dtype=np.float32)))
 
@@ -43,7 +43,7 @@ def to_sphere(z: Tensor) -> Tensor:
 
 
 def parameters_of(z: Tensor) -> Tensor:
-    """The face z stands for: float32 [N, 64] -> [N, NUM_PARAMETERS] in [0, 1]."""
+    """The face z stands for: float32 [N, 72] -> [N, NUM_PARAMETERS] in [0, 1]."""
     parameters: Tensor = torch.special.ndtr(z[:, :NUM_PARAMETERS])
     return parameters
 
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     """Some renders and what they were drawn from.
 
     Attributes:
-        z: float32 [N, 64].
+        z: float32 [N, 72].
         images: float32 [N, 3, 64, 64] in [-1, 1].
     """
 

@@ -23,7 +23,8 @@ class Scene:
         column: [1, 1, R], the picture's own coordinate from -1 (left) to 1.
         row: [1, R, 1], the same from -1 (top) to 1.
         x: [N, R, R], head coordinates (see `anatomy`), and `y` the same.
-        waves: [N, R, R] in [-1, 1], small waves that move with the head.
+        waves: [N, R, R] in [-1, 1], for curly edges.
+        cloth: [N, R, R] in [0, 1], how far clothes show their second colour.
         hair: [N, R, R], above 0 inside the outline of the hair.
         face: [N, R, R], above 0 on the face.
         face_x: [N, R, R], across the face, -1 and 1 at its borders.
@@ -37,6 +38,7 @@ class Scene:
     x: Tensor
     y: Tensor
     waves: Tensor
+    cloth: Tensor
     hair: Tensor
     face: Tensor
     face_x: Tensor
@@ -49,13 +51,13 @@ def set_scene(v: Values, size: int) -> Scene:
     centres = (torch.arange(size, device=v["yaw"].device) + 0.5) * (2 / size) - 1
     column, row = centres.view(1, 1, -1), centres.view(1, -1, 1)
     x, y = to_head(v, column, row)
-    dx, dy = column - v["shift_x"], row - v["shift_y"]
-    waves = torch.sin(17 * dx / v["scale"] + 4 * v["yaw"]) * torch.sin(13 * dy / v["scale"])
+    waves = (torch.sin(14 * column) * torch.sin(12 * row)).expand_as(x)
+    cloth = ((row - v["shift_y"] - 0.45) / 0.6).clamp(0, 1).expand_as(x)
     face_x = x / (v["head_width"] * (1 - v["jaw"] * (y / v["head_height"]).clamp_(min=0).square_()))
     face = ellipse(face_x, y / v["head_height"])
     hair = _hair_outline(v, at, x, y) + v["hair_curl"] * waves
     bulge = face.clamp(0, 1).sqrt_()
-    return Scene(v, at, column, row, x, y, waves, hair, face, face_x, bulge)
+    return Scene(v, at, column, row, x, y, waves, cloth, hair, face, face_x, bulge)
 
 
 def to_head(v: Values, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,37 +85,33 @@ def _hair_outline(v: Values, at: Anatomy, x: Tensor, y: Tensor) -> Tensor:
 
 
 def paint_background(canvas: Canvas, s: Scene) -> None:
-    """Two colours blending in one direction, with soft blobs."""
+    """Two colours blending in one direction."""
     v = s.v
     cosine, sine = torch.cos(v["background_direction"]), torch.sin(v["background_direction"])
-    slope = cosine * s.column + sine * s.row  # [N, R, R]
-    pace = v["background_frequency"]
-    blobs = torch.sin(pace * s.column + 5 * cosine) * torch.sin(pace * s.row + 5 * sine)
-    canvas.mix = slope.mul_(0.4).add_(0.5).add_(v["background_texture"] * blobs).clamp_(0, 1)
+    blend = (cosine * s.column + sine * s.row).mul_(0.4).add_(0.5)  # [N, R, R]
+    canvas.mix = blend.clamp_(0, 1)
 
 
 def paint_clothes(canvas: Canvas, s: Scene) -> None:
-    """Shoulders, plain or striped."""
+    """Shoulders, from one colour to another."""
     v = s.v
     across = (s.column - 0.7 * v["shift_x"]) / v["shoulder_width"]
     body = ellipse(across, (s.row - 1.25 - v["shift_y"]) / 0.62)  # [N, R, R]
-    cosine, sine = torch.cos(v["stripe_direction"]), torch.sin(v["stripe_direction"])
-    stripes = torch.sin(v["stripe_frequency"] * (cosine * s.column + sine * s.row))
-    mix = stripes.mul_(0.5).add_(0.5).mul_(v["stripe_contrast"])
-    light = 0.62 + 0.4 * body.clamp(0, 1).sqrt_() + v["light_strength"] * _lit(s, across)
-    canvas.paint(body > 0, Part.CLOTHES, light, mix, 1.5 - 0.3 * body)
+    light = 0.62 + 0.4 * body.clamp(0, 1).sqrt_() + v["light_strength"] * lit(s, across)
+    canvas.paint(body > 0, Part.CLOTHES, light, s.cloth, 1.5 - 0.3 * body)
 
 
-def _lit(s: Scene, across: Tensor) -> Tensor:
+def lit(s: Scene, across: Tensor) -> Tensor:
     """Light from one side on something round; `across` is -1 and 1 at its borders."""
     return s.v["light_direction"] * across
 
 
 def _paint_hair(canvas: Canvas, s: Scene, where: Tensor, depth: Tensor) -> None:
-    """Hair with strands and a glow on the lit side."""
+    """Hair from its first colour at the roots to its second, with a glow on the lit side."""
     across = (s.x - s.at.hair[0]) / s.at.hair_half_width
-    light = s.hair.clamp(0, 1).mul_(0.3).add_(0.72 + s.v["light_strength"] * _lit(s, across))
-    canvas.paint(where, Part.HAIR, light, s.waves.mul(0.5).add_(0.5), depth)
+    light = s.hair.clamp(0, 1).mul_(0.3).add_(0.72 + s.v["light_strength"] * lit(s, across))
+    tips = ((s.y - s.v["hair_roots"]) / 0.35 + 0.5).clamp_(0, 1)
+    canvas.paint(where, Part.HAIR, light, tips, depth)
 
 
 def paint_back_hair(canvas: Canvas, s: Scene) -> None:
@@ -126,11 +124,11 @@ def paint_neck(canvas: Canvas, s: Scene) -> None:
     v = s.v
     across = (s.column - v["shift_x"]) / v["neck_width"]  # [N, 1, R]
     top = v["shift_y"] + HEAD_Y + 0.3
-    base = v["shift_y"] + 0.68 + 0.2 * (1 - across.square()).clamp(0, 1).sqrt()
+    base = v["shift_y"] + 0.6 + (v["neckline"] + 0.1) * (1 - across.square()).clamp(0, 1).sqrt()
     chin = v["shift_y"] + HEAD_Y + v["scale"] * v["head_height"]
     where = (across.abs() < 1) & (s.row > top) & (s.row < base)
     fall = ((s.row - chin) / 0.22).clamp(0, 1)  # [N, R, 1]
-    round_ = 1 - 0.25 * across.square() + v["light_strength"] * _lit(s, across)
+    round_ = 1 - 0.25 * across.square() + v["light_strength"] * lit(s, across)
     canvas.paint(where, Part.NECK, (0.48 + 0.3 * fall) * round_, depth=torch.full_like(s.x, 1.38))
 
 
@@ -142,11 +140,17 @@ def face_light(s: Scene) -> Tensor:
 
 
 def paint_face(canvas: Canvas, s: Scene, light: Tensor) -> None:
-    """Skin, with stubble on cheeks and chin."""
+    """Skin, with stubble on cheeks and chin and whatever is painted on it."""
     v = s.v
     low = (s.y - 0.12 + 0.2 * s.bulge) / 0.2  # Higher at the cheeks than around the mouth.
     beard = low.clamp_(0, 1).mul_(v["beard"])
-    canvas.paint(s.face > 0, Part.SKIN, light, beard, 1.25 - 0.16 * s.bulge)
+    eyes = 0.5 * (s.at.left.y + s.at.right.y)
+    band = (1.6 - (s.y - eyes).abs() / 0.13).clamp_(0, 1).mul_(v["band"])
+    mix = torch.maximum(beard, band)
+    for eye in (s.at.left, s.at.right):
+        apart = (s.x - eye.x).square() + (s.y - eye.y - 0.24).square()
+        mix = torch.where(apart < v["cheeks"].square(), 0.9, mix)
+    canvas.paint(s.face > 0, Part.SKIN, light, mix, 1.25 - 0.16 * s.bulge)
 
 
 def paint_eye(canvas: Canvas, s: Scene, eye: Eye) -> None:
@@ -157,7 +161,7 @@ def paint_eye(canvas: Canvas, s: Scene, eye: Eye) -> None:
     narrow = 0.8 * eye.half_height
     iris = ellipse((s.x - eye.iris_x) / narrow, dy.mul(1.15))
     lid = (inside < 0.35) & (dy < 0)
-    light = torch.where((iris > 0.72) | lid, 0.25, 1.0)
+    light = torch.where((iris > 0.72) | lid, s.v["pupil"], 1.0)
     canvas.paint(where, Part.EYES, light, (iris > 0).float())
 
 
@@ -178,9 +182,9 @@ def paint_nose(canvas: Canvas, s: Scene, face_light: Tensor) -> None:
         s.at.nose_half_width * (0.45 + 0.55 * ahead.square())
     )
     inside = ellipse(across, (2 * (down - 0.54) / 1.08).square_())
-    edge = (0.6 - inside).clamp_(0, 0.6).mul_(0.8)  # An outline.
+    edge = (0.6 - inside).clamp_(0, 0.6) * s.v["nose_outline"]
     nostrils = (down > 0.86).float().mul_(0.3)
-    side = (s.v["light_strength"] * _lit(s, across)).add_(1.08)
+    side = (s.v["light_strength"] * lit(s, across)).add_(1.08)
     light = face_light * side.sub_(edge).sub_(nostrils)
     depth = canvas.depth - 0.06 * ahead * inside.clamp(0, 1)
     canvas.paint((inside > 0) & (s.face > 0), Part.NOSE, light, depth=depth)
@@ -192,7 +196,7 @@ def paint_mouth(canvas: Canvas, s: Scene) -> None:
     dy = s.y - (s.at.mouth[1] + s.v["smile"] * (0.4 - dx.square()))
     inside = ellipse(dx, dy / s.at.mouth_half_height)
     gap = ellipse(dx / 0.85, dy / (s.v["mouth_opening"] + 0.014))
-    light = torch.where(gap > 0, 0.25, 1.0)
+    light = torch.where(gap > 0, s.v["teeth"], 1.0)
     canvas.paint((inside > 0) & (s.face > 0), Part.MOUTH, light)
 
 
@@ -204,29 +208,3 @@ def paint_fringe(canvas: Canvas, s: Scene) -> None:
     line = line + (0.05 + 0.2 * v["hair_curl"]) * s.waves
     where = (s.y < line - v["head_height"]) & ((s.hair > 0) | (s.face > 0))
     _paint_hair(canvas, s, where, canvas.depth - 0.02)
-
-
-def paint_hat(canvas: Canvas, s: Scene) -> None:
-    """A cap over the hair, with a darker brim."""
-    v = s.v
-    outline = s.hair - v["hair_curl"] * s.waves + (2 * v["hat"]).clamp(max=0.28)
-    top = s.at.hair[1] - s.at.hair_half_height
-    brim = top + v["hat"] * (v["head_height"] + 0.1 * (1 - s.face_x.square()))
-    up = brim - s.y
-    light = torch.where(up < 0.1, 0.65, 1.0) + v["light_strength"] * _lit(s, s.face_x)
-    where = (outline > 0) & (up > 0) & (v["hat"] > 0)
-    canvas.paint(where, Part.CLOTHES, light, torch.ones_like(v["yaw"]), canvas.depth.clamp(max=1.3))
-
-
-def paint_glasses(canvas: Canvas, s: Scene) -> None:
-    """Dark frames: they dim what is under them and leave its class alone."""
-    v = s.v
-    frame = torch.zeros_like(s.face, dtype=torch.bool)
-    for eye in (s.at.left, s.at.right):
-        dx = (s.x - eye.x) / (eye.half_width * 1.45)
-        dy = (s.y - eye.y) / (v["eye_size"] * 1.25)
-        frame |= ellipse(dx, dy).abs() < 0.12 + 0.3 * v["glasses"]
-    between = (s.x > s.at.left.x) & (s.x < s.at.right.x) & ((s.y - s.at.left.y).abs() < 0.03)
-    bridge = between & ((s.x - s.at.bridge[0]).abs() < 0.11)
-    frame = (frame | bridge) & (s.face > 0) & (canvas.part != Part.HAIR)
-    canvas.light = torch.where(frame, canvas.light * (1 - 0.9 * v["glasses"].sqrt()), canvas.light)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.demo import layers
+from models.demo import accessories, layers
 from models.demo.anatomy import Anatomy
 from models.demo.canvas import Canvas, Part
 from models.demo.colours import palette_of
@@ -164,8 +164,9 @@ def _painted(scene: Scene, n: int, size: int) -> Canvas:
     layers.paint_nose(canvas, scene, light)
     layers.paint_mouth(canvas, scene)
     layers.paint_fringe(canvas, scene)
-    layers.paint_hat(canvas, scene)
-    layers.paint_glasses(canvas, scene)
+    accessories.paint_hood(canvas, scene)
+    accessories.paint_hat(canvas, scene)
+    accessories.paint_glasses(canvas, scene)
     return canvas
 
 

@@ -6,7 +6,6 @@ Knows no files and no clock; batches come from a `RenderCache`.
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from models.demo import losses
 from models.demo.cache import Batch, RenderCache, to_sphere
+from models.demo.optimizer import MuonAndAdam
 from models.demo.recipe import Z_DIM, Recipe
 from models.stylegan2.discriminator import Discriminator
 from models.stylegan2.networks import Generator
@@ -54,10 +54,9 @@ class Trainer:
         self.generator = Generator(recipe.generator_config())
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.discriminator = Discriminator(3, recipe.discriminator_channels)
-        halves = (self.generator.synthesis, self.generator.mapping)
-        self.pretrain_optimizer = _adam(halves, recipe.pretrain_rate, 0.9)
-        self.generator_optimizer = _adam([self.generator], recipe.generator_rate, 0.0)
-        self.discriminator_optimizer = _adam([self.discriminator], recipe.discriminator_rate, 0.0)
+        self.pretrain_optimizer = MuonAndAdam(self.generator)
+        self.generator_optimizer = _adam(self.generator, recipe.generator_rate)
+        self.discriminator_optimizer = _adam(self.discriminator, recipe.discriminator_rate)
         self.progress = Progress()
         self.dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
 
@@ -78,11 +77,7 @@ class Trainer:
         """Regression of the render from z."""
         done = self.progress.pretrained / self.recipe.pretrain_images
         rate = self.recipe.pretrain_rate * (0.505 + 0.495 * math.cos(math.pi * done))
-        rate *= min(1.0, done * 100 + 0.02)
-        # The mapping's multiplier is undone here: both halves learn at one pace.
-        slower = 1 / self.generator.config.mapping_lr_multiplier
-        for group, factor in zip(self.pretrain_optimizer.param_groups, (1, slower), strict=True):
-            group["lr"] = rate * factor
+        self.pretrain_optimizer.set_rate(rate * min(1.0, done * 100 + 0.02))
         batch = self.cache.batch(self.share, self.stream)
         size = self.recipe.pretrain_size(self.progress.pretrained)
         images = self._draw(self.generator.map(batch.z), size)
@@ -206,7 +201,7 @@ class Trainer:
             assert isinstance(optimizer, torch.optim.Adam)
             optimizer.param_groups[0]["lr"] = getattr(self.recipe, f"{name}_rate")
 
-    def _parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Adam | MuonAndAdam]:
         return {
             "generator": self.generator,
             "average": self.average,
@@ -217,10 +212,9 @@ class Trainer:
         }
 
 
-def _adam(modules: Sequence[nn.Module], rate: float, beta1: float) -> torch.optim.Adam:
-    """Adam with one parameter group for each module."""
-    groups = [{"params": list(module.parameters())} for module in modules]
-    return torch.optim.Adam(groups, lr=rate, betas=(beta1, 0.99), eps=1e-8)
+def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
+    """Adam as GANs are trained with it: no momentum."""
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=(0.0, 0.99), eps=1e-8)
 
 
 def _shrunk(images: Tensor, size: int) -> Tensor:
@@ -233,7 +227,7 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
+def _descend(optimizer: torch.optim.Adam | MuonAndAdam, loss: Tensor) -> None:
     """One step along the gradient, averaged over the processes."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -30,11 +30,11 @@ from models.labels import SegmentationSpec
 from models.metrics.segmentation import mean_iou, per_class_iou
 from models.perceptual import random_distance
 from models.progress import silent
+from service.cli.demo_scale import FULL
 
 GENERATOR = Path("models/demo/generator.safetensors")
 SPEC = SegmentationSpec(classes=CLASS_NAMES)
 CPU = torch.device("cpu")
-STEPS = 150
 DROP = 0.1
 
 
@@ -70,7 +70,7 @@ def made_from(few: LabelledImages, count: int, seed: int) -> LabelledImages:
     generator = load_neutral(GENERATOR)
     names = [f"image {i}" for i in range(len(few.images))]
     images = prepared(few.images, names, (64, 64))
-    config = InversionConfig(distance="perceptual", steps=STEPS)
+    config = InversionConfig(**FULL.inversion)
     found = invert(generator, images, random_distance(0, CPU), config, silent)
     labels, _ = train_label_generator(
         generator,

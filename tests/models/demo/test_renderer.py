@@ -34,8 +34,8 @@ def an_even_face(**changes):
     The face in the middle of all ranges, without rare things, but for `changes` of u.
     """
     u = torch.full([1, len(PARAMETERS)], 0.5)
-    for name in ("hat", "beard", "glasses", "background_texture", "hair_curl", "stripe_contrast"):
-        u[0, INDEX[name]] = 0.0
+    u[0, [i for i, p in enumerate(PARAMETERS) if p.ramp]] = 0.0
+    u[0, INDEX["background_lightness"]] = 0.8  # Two colours behind, not one twice.
     for name, value in changes.items():
         u[0, INDEX[name]] = value
     return u
@@ -178,9 +178,10 @@ class TestClasses:
         "part, name",
         [
             ("clothes", "clothes_lightness"),
-            ("hair", "hair_warmth"),
-            ("eyes", "iris_colour"),
-            ("mouth", "lip_colour"),
+            ("hair", "hair_lightness"),
+            ("eyes", "sclera"),
+            ("brows", "brow_lightness"),
+            ("mouth", "lip_lightness"),
             ("background", "background_tint"),
         ],
     )
@@ -193,18 +194,24 @@ class TestClasses:
 
         changed = (before.images - after.images).abs().amax(1)[0] > 0.02
         inside = before.masks[0] == CLASS_NAMES.index(part)
-        if part == "hair":  # Brows wear the hair's colour.
-            inside |= before.masks[0] == CLASS_NAMES.index("brows")
         grown = torch.nn.functional.max_pool2d(inside[None].float(), 3, 1, 1)[0] > 0
         assert changed.sum() > 0.3 * inside.sum()
         assert not (changed & ~grown).any()
 
     @pytest.mark.parametrize(
-        "name, same_mask", [("glasses", True), ("beard", True), ("hat", False)]
+        "name, same_mask",
+        [
+            ("glasses", True),
+            ("beard", True),
+            ("band", True),
+            ("cheeks", True),
+            ("hat", False),
+            ("hood", False),
+        ],
     )
     def test_what_rare_things_are_labelled(self, name, same_mask):
         """
-        Glasses and stubble change the picture alone; a hat is clothes.
+        Glasses, stubble and paint change the picture alone; hats and hoods are clothes.
         """
         without, with_it = render(an_even_face()), render(an_even_face(**{name: 0.98}))
 

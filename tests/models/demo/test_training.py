@@ -96,5 +96,5 @@ class TestCache:
         """
         z = sample_z(0, 4, seed=1)
 
-        torch.testing.assert_close(z.norm(dim=1), torch.full((4,), 8.0))
+        torch.testing.assert_close(z.norm(dim=1), torch.full((4,), 72**0.5))
         assert torch.equal(z[2:3], sample_z(2, 1, seed=1))
