@@ -46,7 +46,7 @@ FAMILIES: Sequence[Family] = (
     Family("tensorflow", tensorflow.recognises, tensorflow.build),
     Family("mmgeneration", mmgeneration.recognises, mmgeneration.build),
     Family("genforce", genforce.recognises, genforce.build),
-    Family("encoder", encoders.recognises, encoders.build),
+    Family("psp-decoder", encoders.recognises, encoders.build),
 )
 
 

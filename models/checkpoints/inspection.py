@@ -12,19 +12,19 @@ from typing import Any
 
 from models.checkpoints import encoders
 from models.checkpoints.containers import Contents, read_contents
-from models.checkpoints.families import Family, family_of
-from models.checkpoints.neutral import load_neutral, read_metadata
+from models.checkpoints.families import family_of
+from models.checkpoints.neutral import load_neutral
 from models.checkpoints.notes import Notes
 from models.checkpoints.sniff import FileKind, sniff
+from models.checkpoints.tensor_files import read_metadata
 from models.encoders.config import Family as EncoderFamily
 from models.encoders.encoder import Encoder
-from models.encoders.neutral import KIND as ENCODER_KIND
+from models.encoders.neutral import FORMAT as ENCODER_FORMAT
 from models.encoders.neutral import load_neutral_encoder
 from models.errors import CheckpointError
 from models.stylegan2.networks import Generator
 
 OWN_FAMILY = "handsoff"
-_DECODER = Family("psp-decoder", encoders.recognises, encoders.build)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def open_any(path: Path, family: EncoderFamily | None = None) -> Opened:
     """
     kind = sniff(path)
     if kind is FileKind.SAFETENSORS:
-        is_encoder = read_metadata(path).get("kind") == ENCODER_KIND
+        is_encoder = read_metadata(path).get("kind") == ENCODER_FORMAT.kind
         return open_encoder(path) if is_encoder else open_generator(path)
     contents = read_contents(path)
     try:
@@ -167,10 +167,9 @@ def open_any(path: Path, family: EncoderFamily | None = None) -> Opened:
 
 
 def _generator_of(contents: Contents, path: Path, kind: FileKind) -> OpenedGenerator:
-    is_beside_encoder, notes = encoders.recognises(contents.root), Notes()
-    family = _DECODER if is_beside_encoder else family_of(contents, path)
+    family, notes = family_of(contents, path), Notes()
     generator = family.build(contents.root, str(path), notes)
-    if is_beside_encoder:
+    if encoders.recognises(contents.root):
         notes.ignored.append("encoder: register the file as an encoder to have it too")
     return OpenedGenerator(generator, _findings(path, kind, family.name, notes, contents))
 

@@ -1,11 +1,11 @@
 """What an encoder is, in numbers: enough to rebuild it, and nothing about its weights."""
 
-import dataclasses
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from models.descriptions import from_json, to_json
 
 RESTYLE_ITERATIONS = 5
 LARGEST_INPUT = 256
@@ -93,7 +93,7 @@ class EncoderConfig:
 
     def to_json(self) -> str:
         """This description as one line of JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "EncoderConfig":
@@ -102,25 +102,13 @@ class EncoderConfig:
         Raises:
             ValueError: not JSON, unknown or missing fields, or numbers that contradict each other.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict):
-            raise ValueError(f"an encoder description is a JSON object, got {text[:40]!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(fields) - known):
-            raise ValueError(f"unknown fields in the encoder description: {unknown}")
-        try:
-            return cls(**_typed(fields))
-        except TypeError as error:
-            raise ValueError(f"bad encoder description: {error}") from error
+        return from_json(cls, text, "an encoder", _KINDS)
 
 
-def _typed(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields as the class holds them; an unknown word is a ValueError."""
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "backbone": Backbone,
-        "head": Head,
-        "family": Family,
-        "input_size": tuple,
-        "channels": tuple,
-    }
-    return {name: kinds[name](value) if name in kinds else value for name, value in fields.items()}
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "backbone": Backbone,
+    "head": Head,
+    "family": Family,
+    "input_size": tuple,
+    "channels": tuple,
+}

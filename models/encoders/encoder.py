@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints.neutral import check_tensors
+from models.checkpoints.tensor_files import check_tensors
 from models.encoders.backbones import BACKBONES
 from models.encoders.config import EncoderConfig, Family
 from models.encoders.heads import HEADS

@@ -8,13 +8,11 @@ counters. The metadata holds `schema_version`, `kind` = "stylegan2-encoder", `co
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.checkpoints.neutral import check_kind, read_tensors, write_tensors
+from models.checkpoints.tensor_files import Format, read_tensors, write_tensors
 from models.encoders.config import EncoderConfig
 from models.encoders.encoder import Encoder, build_encoder, own_tensors
-from models.errors import CheckpointError
 
-SCHEMA_VERSION = "1"
-KIND = "stylegan2-encoder"
+FORMAT = Format("stylegan2-encoder", "1", EncoderConfig.from_json)
 
 
 def save_encoder(
@@ -30,8 +28,7 @@ def save_encoder(
     Raises:
         ValueError: `metadata` uses a key this format reserves.
     """
-    config = encoder.config.to_json()
-    header = {"schema_version": SCHEMA_VERSION, "kind": KIND, "config": config}
+    header = FORMAT.header(encoder.config.to_json())
     write_tensors(path, own_tensors(encoder), header, metadata)
 
 
@@ -43,9 +40,4 @@ def load_neutral_encoder(path: str | Path) -> Encoder:
             another shape; the message names it.
     """
     header, tensors = read_tensors(path)
-    check_kind(header, KIND, SCHEMA_VERSION, path)
-    try:
-        config = EncoderConfig.from_json(header.get("config", ""))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return build_encoder(config, tensors, source=str(path))
+    return build_encoder(FORMAT.config(header, path), tensors, source=str(path))

@@ -1,10 +1,11 @@
 """What a StyleGAN2 generator is, in numbers: enough to rebuild it, and nothing about training."""
 
-import dataclasses
-import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from models.descriptions import from_json, to_json
 
 MAX_BLOCKS = 10
 MAX_PIXELS = 2**22
@@ -108,7 +109,7 @@ class GeneratorConfig:
 
     def to_json(self) -> str:
         """This description as one line of JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "GeneratorConfig":
@@ -117,23 +118,13 @@ class GeneratorConfig:
         Raises:
             ValueError: not JSON, unknown or missing fields, or numbers that contradict each other.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict):
-            raise ValueError(f"a generator description is a JSON object, got {text[:40]!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(fields) - known):
-            raise ValueError(f"unknown fields in the generator description: {unknown}")
-        for name in ("image_shape", "channels", "mapping_widths", "fir"):
-            if name in fields:
-                fields[name] = tuple(fields[name])
-        try:
-            return cls(**_typed(fields))
-        except TypeError as error:
-            raise ValueError(f"bad generator description: {error}") from error
+        return from_json(cls, text, "a generator", _KINDS)
 
 
-def _typed(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields with the architecture as its enum; an unknown word is a ValueError."""
-    if "architecture" in fields:
-        fields["architecture"] = Architecture(fields["architecture"])
-    return fields
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "image_shape": tuple,
+    "channels": tuple,
+    "mapping_widths": tuple,
+    "fir": tuple,
+    "architecture": Architecture,
+}

@@ -3,10 +3,9 @@ import json
 
 import httpx
 import pytest
-from support.fake_service import FakeService, body, job
+from support.fake_service import body, job
 
 from service.cli.failures import ExitCode
-from service.cli.main import run
 
 READY = {
     "id": "gnn_1",
@@ -18,29 +17,6 @@ READY = {
 }
 STARTED = {**READY, "state": "pending", "result": None}
 COST = {"samples": 5, "shards": 1, "seconds": 90.0, "bytes": 2_500_000, "free_bytes": None}
-
-
-@pytest.fixture
-def service():
-    """
-    A service without routes.
-    """
-    return FakeService()
-
-
-@pytest.fixture
-def handsoff(service, capsys):
-    """
-    Runs a command line; its exit code, stdout and stderr.
-    """
-
-    def handsoff(*words):
-        with pytest.raises(SystemExit) as ended:
-            run([str(word) for word in words], transport=service)
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return handsoff
 
 
 def sent(service, index=0):

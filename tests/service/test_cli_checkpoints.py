@@ -5,36 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from support.fake_service import FakeService, body
+from support.fake_service import body
 
 from service.cli.failures import ExitCode
-from service.cli.main import run
 
 FILE = Path(__file__).parents[1] / "golden" / "ros_r32.pt"
 STARTED = {"id": "gnn_1", "state": "pending", "job": {"id": "job_1", "state": "queued"}}
-
-
-@pytest.fixture
-def service():
-    """
-    A service without routes: whoever asks it fails.
-    """
-    return FakeService()
-
-
-@pytest.fixture
-def handsoff(service, capsys):
-    """
-    Runs a command line; its exit code, stdout and stderr.
-    """
-
-    def handsoff(*words):
-        with pytest.raises(SystemExit) as ended:
-            run([str(word) for word in words], transport=service)
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return handsoff
 
 
 class TestFiles:

@@ -4,7 +4,7 @@ import sys
 
 import httpx
 import pytest
-from support.fake_service import FakeService, body, job, page, problem
+from support.fake_service import body, job, page, problem
 
 from service.cli.failures import ExitCode
 from service.cli.main import run
@@ -17,29 +17,6 @@ READY = {
     "parents": {"label_generator": "lbl_1"},
     "result": {"samples": 5, "shards": [{"path": "data/shard-000000.tar"}], "label": {"psi": 1.0}},
 }
-
-
-@pytest.fixture
-def service():
-    """
-    A service without routes.
-    """
-    return FakeService()
-
-
-@pytest.fixture
-def handsoff(service, capsys):
-    """
-    Runs a command line; its exit code, stdout and stderr.
-    """
-
-    def handsoff(*words):
-        with pytest.raises(SystemExit) as ended:
-            run([str(word) for word in words], transport=service)
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return handsoff
 
 
 class TestOutput:

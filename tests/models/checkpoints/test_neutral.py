@@ -4,7 +4,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.checkpoints import load_generator
-from models.checkpoints.neutral import load_neutral, read_metadata, save_generator
+from models.checkpoints.neutral import load_neutral, save_generator
+from models.checkpoints.tensor_files import read_metadata
 from models.errors import CheckpointError
 from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator

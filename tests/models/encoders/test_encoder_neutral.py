@@ -5,7 +5,8 @@ from support.encoders import small_encoder
 from support.networks import small_generator
 
 from models.checkpoints import load_encoder
-from models.checkpoints.neutral import read_metadata, save_generator
+from models.checkpoints.neutral import save_generator
+from models.checkpoints.tensor_files import read_metadata
 from models.encoders.config import Backbone, Head
 from models.encoders.neutral import load_neutral_encoder, save_encoder
 from models.errors import CheckpointError

@@ -1,0 +1,134 @@
+"""safetensors files of one network and its description, written whole or not at all.
+
+What a file holds is said by its metadata: `schema_version`, `kind` and `config`, the network's
+description as JSON. Every kind is one `Format`.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from models.errors import CheckpointError
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Format(Generic[C]):
+    """One kind of file.
+
+    Attributes:
+        kind: what the file holds.
+        version: of its schema; no other is read.
+        parse: the description out of its JSON; a ValueError says what is wrong with it.
+    """
+
+    kind: str
+    version: str
+    parse: Callable[[str], C]
+
+    def header(self, config: str) -> dict[str, str]:
+        """The metadata of a file whose network has the description `config`, as JSON."""
+        return {"schema_version": self.version, "kind": self.kind, "config": config}
+
+    def config(self, header: Mapping[str, str], path: str | Path) -> C:
+        """The network's description out of a file's metadata.
+
+        Raises:
+            CheckpointError: another kind or schema, or a description that makes no sense.
+        """
+        kind, version = header.get("kind"), header.get("schema_version")
+        if kind != self.kind:
+            raise CheckpointError(f"{path} holds {kind or 'no kind'!r}, not {self.kind!r}")
+        if version != self.version:
+            raise CheckpointError(
+                f"{path} has schema_version {version!r}; this program reads {self.version!r}"
+            )
+        try:
+            return self.parse(header.get("config", ""))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+
+def write_tensors(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """A safetensors file of `tensors`, written whole or not at all; equal input, equal bytes.
+
+    Args:
+        path: the file; replaced if it exists.
+        tensors: on any device.
+        header: the metadata of the format.
+        metadata: more strings to keep.
+
+    Raises:
+        ValueError: `metadata` uses a key of `header`.
+    """
+    if taken := sorted(set(metadata or ()) & set(header)):
+        raise ValueError(f"metadata keys are reserved: {taken}")
+    plain = {key: t.detach().cpu().contiguous() for key, t in tensors.items()}
+    pieces = _with_sorted_header(save(plain, metadata={**header, **(metadata or {})}))
+    temporary = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _with_sorted_header(data: bytes) -> tuple[bytes | memoryview, ...]:
+    """The same safetensors file with its header's keys in order: the library's order is random.
+
+    The format is the header's length as little-endian uint64, the header as JSON padded with
+    spaces to a multiple of 8, then the tensors, which are not copied.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little"), header, memoryview(data)[8 + length :]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors of a safetensors file, or a `CheckpointError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """All metadata strings of a neutral file, without its tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+
+
+def check_tensors(
+    shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """Raises a `CheckpointError` that names the first tensors missing, unknown or misshapen."""
+    problems = [f"missing {key} {list(shapes[key])}" for key in shapes if key not in tensors]
+    problems += [f"unknown {key}" for key in tensors if key not in shapes]
+    problems += [
+        f"{key} is {list(tensors[key].shape)}, expected {list(shape)}"
+        for key, shape in shapes.items()
+        if key in tensors and tuple(tensors[key].shape) != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise CheckpointError(f"{source}: {'; '.join(problems[:8])}{more}")
