@@ -19,6 +19,8 @@ PAPER_INVERSION: Mapping[str, Any] = MappingProxyType(
         "distance": "lpips",
         "distance_weight": 10.0,
         "mse_weight": 1.0,
+        "space": "plain",
+        "joint_share": 0.0,
         "latent_weight": 1.0,
         "learning_rate": 0.1,
     }
@@ -58,8 +60,11 @@ class InversionConfig(Config):
         starts: mapped samples tried as a start for each image; the best by the distance is taken.
         restyle_iterations: how often a ReStyle encoder looks, where one gives the start.
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
+        space: where the search moves (`models.latent_spaces`): `whitened`, in units of the spread
+            of the generator's own codes, or `plain`, W as it is.
+        joint_share: of the steps, the first ones, that move all layers together.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
-        learning_rate: Adam's, at the plateau of the schedule.
+        learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
         seed: of the starts and of random convolutions.
     """
 
@@ -70,8 +75,10 @@ class InversionConfig(Config):
     distance: Literal["lpips", "perceptual"] = "lpips"
     distance_weight: float = Field(default=10.0, ge=0, le=1000)
     mse_weight: float = Field(default=1.0, ge=0, le=1000)
-    latent_weight: float = Field(default=1.0, ge=0, le=1000)
-    learning_rate: float = Field(default=0.1, gt=0, le=10)
+    space: Literal["whitened", "plain"] = "whitened"
+    joint_share: float = Field(default=0.5, ge=0, le=1)
+    latent_weight: float = Field(default=0.1, ge=0, le=1000)
+    learning_rate: float = Field(default=0.2, gt=0, le=10)
     seed: Seed = 0
 
     @model_validator(mode="before")

@@ -1,14 +1,10 @@
 """GAN inversion: latents in W+ whose images are the given ones (HandsOff, section 3.1).
 
-From a start that an encoder guesses for each image, or else `models.starts`, Adam lowers
-
-    L(ws) = a * distance(G(ws), x) + b * MSE(G(ws), x) + c * MSE(ws, ws_start)
-
-with images in [0, 1] for the second term and means in all of them. Noise stays at the
-generator's constants. Losses are per image, so optimising images together or alone is the same.
+From a start that an encoder guesses for each image, or else `models.starts`, `models.latent_search`
+goes on. Noise stays at the generator's constants. Losses are per image, so optimising images
+together or alone is the same.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +18,10 @@ from torch import Tensor
 from models.configs import InversionConfig
 from models.encoders.encoder import Encoder
 from models.errors import InvalidImage
-from models.perceptual import Distance, reduced
-from models.progress import Report, silent
+from models.latent_search import Objective, search
+from models.latent_spaces import Plain, whitened
+from models.perceptual import Distance
+from models.progress import Report
 from models.starts import best_starts, fit_encoder
 from models.stylegan2.networks import Generator
 
@@ -89,13 +87,13 @@ def invert(
     chunk = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     chunks = [part.to(device) for part in torch.split(images, chunk)]
     starts = _starts(generator, distance, config, report, encoder)
+    space = whitened(generator, config.seed) if config.space == "whitened" else Plain()
     found = []
     for index, part in enumerate(chunks):
         start = starts(part)
-        problem = _Problem(generator, part, distance.targets(part), start, distance, config)
-        before, total = index * config.steps, len(chunks) * config.steps
-        tell = partial(_tell, report, before, total)
-        found.append(_optimise(problem, tell))
+        objective = Objective(generator, part, distance.targets(part), distance, config)
+        tell = partial(_tell, report, index * config.steps, len(chunks) * config.steps)
+        found.append(_quality(objective, start, search(objective, start, space, tell)))
     return _joined(found, began)
 
 
@@ -126,12 +124,10 @@ def measured(
     device = generator.w_avg.device
     found = []
     for part, ws in zip(torch.split(images, 1), torch.split(latents, 1), strict=True):
-        image = part.to(device)
-        target = distance.targets(image)
-        problem = _Problem(
-            generator, image, target, ws.to(device), distance, InversionConfig(steps=0)
-        )
-        found.append(_optimise(problem, partial(_tell, silent, 0, 0)))
+        image, codes = part.to(device), ws.to(device)
+        targets = distance.targets(image)
+        objective = Objective(generator, image, targets, distance, InversionConfig())
+        found.append(_quality(objective, codes, codes))
     return _joined(found, began)
 
 
@@ -168,83 +164,14 @@ def _prepared(image: np.ndarray, name: str, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def learning_rate(step: int, steps: int, plateau: float) -> float:
-    """The authors' schedule at t = step / steps: warm-up over 5 %, cosine to 0 over the last 25 %.
-
-    plateau * min(1, t / 0.05) * (0.5 - 0.5 cos(pi min(1, (1 - t) / 0.25)))
-    """
-    t = step / steps
-    return plateau * min(1, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / 0.25)))
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """The parts of the loss, float32 [N] each, and the images they belong to."""
-
-    distance: Tensor
-    mse: Tensor
-    latent: Tensor
-    images: Tensor
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Images [N, 3, H, W] to find latents for, from `start` on."""
-
-    generator: Generator
-    images: Tensor
-    target: list[Tensor]
-    start: Tensor
-    distance: Distance
-    config: InversionConfig
-
-    def terms(self, ws: Tensor) -> _Terms:
-        """The loss terms at ws [N, num_ws, w_dim]."""
-        images = self.generator.synthesize(ws)
-        difference = reduced(images) - reduced(self.images)
-        return _Terms(
-            distance=self.distance(images, self.target),
-            mse=(difference / 2).square().mean(dim=(1, 2, 3)),
-            latent=(ws - self.start).square().mean(dim=(1, 2)),
-            images=images,
-        )
-
-    def fidelity(self, terms: _Terms) -> Tensor:
-        """What decides which iterate is best: the loss without the latent term, [N]."""
-        return self.config.distance_weight * terms.distance + self.config.mse_weight * terms.mse
-
-
-def _optimise(problem: _Problem, tell: Callable[[int], None]) -> Inversion:
-    """Adam on one chunk; every N-long result stays on the device until the end."""
-    config = problem.config
-    ws = problem.start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([ws])
-    best, lowest = problem.start, problem.start.new_full((len(ws),), math.inf)
-    for step in range(1, config.steps):
-        terms = problem.terms(ws)
-        fidelity = problem.fidelity(terms)
-        # torch.where makes a new tensor: what is kept cannot move with the optimiser's.
-        best = torch.where((fidelity < lowest)[:, None, None], ws.detach(), best)
-        lowest = torch.minimum(lowest, fidelity.detach())
-        loss = (fidelity + config.latent_weight * terms.latent).sum()
-        adam.param_groups[0]["lr"] = learning_rate(step, config.steps, config.learning_rate)
-        (ws.grad,) = torch.autograd.grad(loss, ws)
-        adam.step()
-        tell(step)
-    return _result(problem, best, lowest, ws.detach())
-
-
 @torch.no_grad()
-def _result(problem: _Problem, best: Tensor, lowest: Tensor, last: Tensor) -> Inversion:
-    """The result: the last iterate, or the best one where that is better and wanted."""
-    terms = problem.terms(last)
-    if problem.config.mode == "default":
-        last = torch.where((problem.fidelity(terms) <= lowest)[:, None, None], last, best)
-        terms = problem.terms(last)
+def _quality(objective: Objective, start: Tensor, latents: Tensor) -> Inversion:
+    """How good latents are, and the start they come from."""
+    terms = objective.terms(latents)
     return Inversion(
-        latents=last.cpu(),
+        latents=latents.cpu(),
         reconstructions=terms.images.clamp(-1, 1).cpu(),
-        distance_start=problem.terms(problem.start).distance.cpu(),
+        distance_start=objective.terms(start).distance.cpu(),
         distance=terms.distance.cpu(),
         mse=terms.mse.cpu(),
         seconds=0.0,

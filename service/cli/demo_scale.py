@@ -34,13 +34,7 @@ FULL = Scale(
     test=500,
     samples=2000,
     shard_size=500,
-    inversion={
-        "distance": "perceptual",
-        "steps": 150,
-        "distance_weight": 30.0,
-        "latent_weight": 0.0,
-        "learning_rate": 0.3,
-    },
+    inversion={"distance": "perceptual", "steps": 150},
 )
 # Enough to see that everything runs; the figures mean nothing.
 QUICK = Scale(

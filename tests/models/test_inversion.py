@@ -39,23 +39,6 @@ def found(changes=None, n=3, report=silent):
     return inversion.invert(generator, images, distance, config(**(changes or {})), report)
 
 
-class TestSchedule:
-    def test_has_the_authors_values(self):
-        """
-        0.1 at its height; the values at steps 1, 5, 25, 375, 438, 475 and 499 of 500 are known.
-        """
-        got = [inversion.learning_rate(s, 500, 0.1) for s in (1, 5, 25, 375, 438, 475, 499)]
-
-        expected = [0.004, 0.02, 0.1, 0.1, 0.0494, 0.00955, 1.58e-5]
-        assert pytest.approx(got, rel=5e-3) == expected
-
-    def test_ends_at_zero(self):
-        """
-        The last step would not move anything, so it need not be taken.
-        """
-        assert inversion.learning_rate(500, 500, 0.1) == 0
-
-
 class TestInvert:
     def test_comes_closer_than_its_start(self):
         """
