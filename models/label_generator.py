@@ -8,8 +8,8 @@ hypercolumns (`models.hypercolumns`). Training is in `models.label_generator_tra
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from models import hypercolumns
 from models.errors import CheckpointError
 from models.heads import head_of
-from models.heads.base import Decision, Vote
+from models.heads.base import Decision, Head, Vote
 from models.labels import LabelSpec
 
 SCHEMA_VERSION = "1"
@@ -60,14 +60,24 @@ class Labels:
     """What a label generator says of N images.
 
     Attributes:
-        masks: uint8 [N, H, W].
+        values: a label for each, as the head of its kind finishes it: masks uint8 [N, H, W],
+            points float32 [N, K, 4] or depth float32 [N, H, W].
         uncertainty: float32 [N, H, W].
-        scores: float32 [N], the mean of the tenth of the pixels that is most uncertain.
+        scores: float32 [N], how uncertain each label is; what counts depends on the kind.
     """
 
-    masks: Tensor
+    values: Tensor
     uncertainty: Tensor
     scores: Tensor
+
+    def cpu(self) -> "Labels":
+        """The same on the CPU."""
+        return Labels(*(getattr(self, f.name).cpu() for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence["Labels"]) -> "Labels":
+        """The labels of all images, in order."""
+        return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class LabelGenerator:
         vote: how members agree.
         feature_shapes: (C_l, h_l, w_l) of the maps it reads, constant first.
         generator_sha256: of the generator whose features it was trained on.
+        learnt: what its head took from the labels it was trained on.
     """
 
     layers: Layers
@@ -89,6 +100,12 @@ class LabelGenerator:
     vote: Vote
     feature_shapes: tuple[tuple[int, int, int], ...]
     generator_sha256: str
+    learnt: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Head:
+        """What knows its kind of label."""
+        return head_of(self.spec, self.learnt)
 
     def to(self, device: torch.device) -> "LabelGenerator":
         """The same on another device."""
@@ -108,17 +125,23 @@ class LabelGenerator:
         shapes = tuple(tuple(f.shape[1:]) for f in features)
         if shapes != self.feature_shapes:
             raise ValueError(f"trained on maps {list(self.feature_shapes)}, given {list(shapes)}")
-        labels = torch.empty(len(features[0]), *self.size, dtype=torch.uint8)
-        uncertainty = torch.empty(len(features[0]), *self.size)
-        labels, uncertainty = (t.to(features[0].device) for t in (labels, uncertainty))
         edge, together = self._portions(features[0].device)
-        for first in range(0, len(labels), together):
-            some = slice(first, first + together)
-            for tile, decision in self._decisions([f[some] for f in features], edge):
-                area = (some, slice(tile.top, tile.bottom), slice(tile.left, tile.right))
-                labels[area] = decision.labels.view(labels[area].shape)
-                uncertainty[area] = decision.uncertainty.view(labels[area].shape)
-        return Labels(labels, uncertainty, image_scores(uncertainty))
+        portions = zip(*(torch.split(f, together) for f in features), strict=True)
+        return Labels.join([self._together(portion, edge) for portion in portions])
+
+    def _together(self, features: Sequence[Tensor], edge: int) -> Labels:
+        """Labels of so few images that all their decisions can be kept at once."""
+        head, uncertainty = self.head, features[0].new_empty(len(features[0]), *self.size).float()
+        values: Tensor | None = None
+        for tile, decision in self._decisions(features, head, edge):
+            area = (slice(None), slice(tile.top, tile.bottom), slice(tile.left, tile.right))
+            if values is None:
+                values = decision.values.new_empty(*uncertainty.shape, decision.values.shape[1])
+            values[area] = decision.values.view(values[area].shape)
+            uncertainty[area] = decision.uncertainty.view(uncertainty[area].shape)
+        assert values is not None, "a label has pixels"
+        finished = head.finish(values, uncertainty)
+        return Labels(finished.values, uncertainty, finished.scores)
 
     def _portions(self, device: torch.device) -> tuple[int, int]:
         """Edge of a tile in pixels and number of images that are computed together."""
@@ -129,11 +152,10 @@ class LabelGenerator:
         return edge, max(1, budget // edge**2)
 
     def _decisions(
-        self, features: Sequence[Tensor], edge: int
+        self, features: Sequence[Tensor], head: Head, edge: int
     ) -> Iterator[tuple[hypercolumns.Tile, Decision]]:
         """Tile after tile of some images."""
-        head, first = head_of(self.spec), self.layers
-        weight, bias = first.w1.flatten(0, 1), first.b1.flatten()
+        weight, bias = self.layers.w1.flatten(0, 1), self.layers.b1.flatten()
         for tile, hidden in hypercolumns.project(features, weight, bias, self.size, edge):
             yield tile, head.decide(self._above_first(hidden), self.vote)
 
@@ -143,12 +165,6 @@ class LabelGenerator:
         x = hidden.reshape(-1, members, h1).relu().transpose(0, 1)  # [M, P, h1]
         x = torch.bmm(x, self.layers.w2.mT).add_(self.layers.b2[:, None]).relu_()
         return torch.bmm(x, self.layers.w3.mT).add_(self.layers.b3[:, None])
-
-
-def image_scores(uncertainty: Tensor) -> Tensor:
-    """Mean of the tenth of the pixels that is most uncertain: [N, H, W] -> [N] (paper, 3.3)."""
-    flat = uncertainty.flatten(1)
-    return flat.topk(max(1, flat.shape[1] // 10), dim=1).values.mean(dim=1)
 
 
 def label_size(image_size: tuple[int, int]) -> tuple[int, int]:
@@ -170,6 +186,7 @@ def save_label_generator(label_generator: LabelGenerator, path: Path) -> None:
         "feature_shapes": label_generator.feature_shapes,
         "generator_sha256": label_generator.generator_sha256,
         "label": label_generator.spec.model_dump(mode="json"),
+        "learnt": dict(label_generator.learnt),
     }
     header = {"schema_version": SCHEMA_VERSION, "kind": KIND, "about": json.dumps(about)}
     save_file(tensors, path, metadata=header)
@@ -200,4 +217,6 @@ def load_label_generator(path: Path) -> LabelGenerator:
         vote=Vote(about["vote"]),
         feature_shapes=tuple(tuple(shape) for shape in about["feature_shapes"]),
         generator_sha256=about["generator_sha256"],
+        # Files of the time when all labels were masks have none.
+        learnt=about.get("learnt", {}),
     )

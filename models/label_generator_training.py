@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
 from models.heads import head_of
-from models.heads.base import UNLABELLED, Head, Vote
-from models.heads.segmentation import nearest, without_specks
+from models.heads.base import Head, Size, Vote, labelled
 from models.hypercolumns import FeatureTable, at_pixels
 from models.label_generator import LabelGenerator, Layers, label_size
 from models.labels import LabelSpec
@@ -32,8 +32,6 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 8192
 CHECKS = 20
 """How often the held-out pixels are looked at."""
 
-SPECK = 30
-"""Paper mode: a class with fewer pixels than this in a mask of 512 x 512 becomes background."""
 PAPER_EPOCHS = 100
 PAPER_EPOCHS_BEFORE_STOPPING = 4
 PAPER_PATIENCE = 50
@@ -54,7 +52,8 @@ class Pixels:
 
     Attributes:
         table: features of the N images.
-        targets: int64 [N * H * W], UNLABELLED where there is none.
+        targets: of all pixels, as the head gives them: int64 [N * H * W], or float32
+            [N * H * W, K].
     """
 
     table: FeatureTable
@@ -69,22 +68,25 @@ class Pixels:
 def train_label_generator(
     generator: Generator,
     latents: Tensor,
-    masks: Sequence[np.ndarray],
+    labels: Sequence[NDArray[Any]],
     spec: LabelSpec,
     generator_sha256: str,
     config: LabelGeneratorConfig,
     report: Report,
+    image_sizes: Sequence[Size] | None = None,
 ) -> tuple[LabelGenerator, dict[str, Any]]:
     """A label generator from latents and the labels of the images they stand for.
 
     Args:
         generator: on the device to compute on.
         latents: float32 [N, num_ws, w_dim].
-        masks: N label images uint8 [h, w], of any size.
+        labels: of the N images, arrays as `spec` says; masks and depth maps of any size.
         spec: what the labels mean.
         generator_sha256: of the generator's file; kept with the result.
         config: how.
         report: told phases `synthesising` (images) and `training` (steps).
+        image_sizes: (h, w) of each labelled image, in whose pixels its keypoints are; if left
+            out, that of the generator's labels.
 
     Returns:
         the label generator, and a record of its training.
@@ -93,17 +95,18 @@ def train_label_generator(
         TrainingImpossible: there are too few labelled pixels.
     """
     size = label_size(generator.image_shape[1:])
-    head = head_of(spec)
+    head = head_of(spec).fitted(labels)
     if config.mode == "paper":
-        smallest = SPECK * size[0] * size[1] / 512**2
-        masks = [without_specks(nearest(m, size), smallest, spec.ignore_index) for m in masks]
+        labels = [head.cleaned(label, size) for label in labels]
     table, shapes = _cached_features(generator, latents, size, report)
-    targets = torch.cat([head.targets(mask, size) for mask in masks])
+    sizes = image_sizes or [size] * len(labels)
+    pairs = zip(labels, sizes, strict=True)
+    targets = torch.cat([head.targets(label, size, image) for label, image in pairs])
     pixels = Pixels(table, targets.to(generator.w_avg.device))
     trained = train_ensemble(pixels, head, config, report)
     vote = Vote.HARD if config.mode == "paper" else Vote.SOFT
-    made = LabelGenerator(trained.layers, spec, size, vote, shapes, generator_sha256)
-    return made, trained.record
+    facts = (spec, size, vote, shapes, generator_sha256, head.learnt)
+    return LabelGenerator(trained.layers, *facts), trained.record
 
 
 def _cached_features(
@@ -135,7 +138,7 @@ def train_ensemble(
         TrainingImpossible: too few labelled pixels.
     """
     began = time.perf_counter()
-    pool = (pixels.targets != UNLABELLED).nonzero().squeeze(1)
+    pool = labelled(pixels.targets).nonzero().squeeze(1)
     if len(pool) < 2 * config.batch:
         raise TrainingImpossible(
             f"{len(pool)} labelled pixels are too few for batches of {config.batch}: "
@@ -238,7 +241,7 @@ class _Judge:
     def look(self, network: PixelMLPs, step: int) -> None:
         """Compare the network as it is now with the best so far."""
         outputs = self.outputs(network)
-        losses = self._head.loss(outputs, self._targets.expand(len(outputs), -1))
+        losses = self._head.loss(outputs, self._targets.expand(len(outputs), *self._targets.shape))
         if self._lowest is None:
             self._lowest, self.best = losses, _copied(network)
             self.steps = [step] * len(losses)

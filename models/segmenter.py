@@ -1,4 +1,4 @@
-"""A small U-Net that learns segmentation of small pictures on a CPU in minutes. Knows no data.
+"""A small U-Net that learns labels of small pictures on a CPU in minutes. Knows no data.
 
 Most of the work is done at half the picture's size and below; the full size adds one cheap layer,
 for borders. Convolutions run on channels-last tensors.
@@ -13,9 +13,9 @@ MULTIPLE = 16
 
 
 class Segmenter(nn.Module):
-    """RGB float32 [N, 3, H, W] in [-1, 1] -> logits float32 [N, K, H, W]."""
+    """RGB float32 [N, 3, H, W] in [-1, 1] -> float32 [N, K, H, W]: K numbers for each pixel."""
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, outputs: int, width: int) -> None:
         super().__init__()
         w = width
         self.stem = _convolution(3, w)
@@ -26,10 +26,10 @@ class Segmenter(nn.Module):
             [_double(8 * w, 4 * w), _double(8 * w, 2 * w), _double(4 * w, 2 * w)]
         )
         self.border = _convolution(3 * w, w)
-        self.head = nn.Conv2d(w, classes, 1)
+        self.head = nn.Conv2d(w, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of all pixels."""
+        """The numbers of all pixels, e.g. logits."""
         height, width = images.shape[2:]
         padding = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         x = F.pad(images, padding, mode="replicate") if any(padding) else images
@@ -39,8 +39,8 @@ class Segmenter(nn.Module):
         x = skips.pop()
         for stage in self.up:
             x = stage(_joined(x, skips.pop()))
-        logits: Tensor = self.head(self.border(_joined(x, skips.pop())))
-        return logits[:, :, :height, :width]
+        outputs: Tensor = self.head(self.border(_joined(x, skips.pop())))
+        return outputs[:, :, :height, :width]
 
 
 def _joined(coarse: Tensor, fine: Tensor) -> Tensor:

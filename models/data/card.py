@@ -6,13 +6,14 @@ whole. Strings in it are written as JSON, which is YAML.
 """
 
 import json
-import re
 from collections.abc import Iterable
 from string import Template
 
 from models.data.images import ImageFormat
+from models.data.kinds import kind_of
+from models.data.kinds.base import Kind
 from models.data.manifest import GenerationManifest
-from models.data.pictures import palette_of
+from models.data.text import plain, quoted
 
 # Licences that Hugging Face knows by these names; others are written out beside `other`.
 _KNOWN_LICENCES = (
@@ -55,15 +56,13 @@ real scene, and no label was checked by a person. $dropped
 
 ![Samples and their labels](previews/overview.png)
 
-| id | class | colour | share of pixels |
-|---:|---|---|---:|
-$classes
-$ignored
+$labels
+
 ## Reading
 
-`data/` holds $shards WebDataset shards. A sample is a picture (`$image`), a mask (`mask.png`: one
-class id a pixel, as 8-bit grey) and facts (`json`). Masks need a decoder of their own:
-`decode("pil")` alone would turn them into RGB pictures.
+`data/` holds $shards WebDataset shards. A sample is a picture (`$image`), facts (`json`) and:
+
+$members
 
 ```python
 import io
@@ -73,7 +72,7 @@ import webdataset as wds
 from PIL import Image
 
 
-def class_ids(data):
+def class_ids(data):  # "pil" alone would turn masks into RGB pictures.
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
@@ -82,7 +81,8 @@ dataset = wds.WebDataset(shards, shardshuffle=False).decode(
     wds.handle_extension("mask.png", class_ids), "pil"
 )
 for sample in dataset:
-    image, mask, facts = sample["$image"], sample["mask.png"], sample["json"]
+    image, facts = sample["$image"], sample["json"]
+    $reads
 ```
 
 With Hugging Face `datasets`, the types above are used:
@@ -116,24 +116,30 @@ def generation_card(
         image_format: extension of the pictures in the shards.
         size: (H, W) of the pictures, in pixels.
     """
-    ignored = manifest.label.ignore_index
+    kinds = [kind_of(spec) for spec in manifest.labels]
     text = _TEXT.substitute(
-        title=_plain(manifest.name or "Generated dataset"),
+        title=plain(manifest.name or "Generated dataset"),
         samples=f"{manifest.samples:,}",
         height=size[0],
         width=size[1],
         dropped=_dropped(manifest),
-        classes="\n".join(_class_rows(manifest)),
-        ignored="" if ignored is None else f"\nPixels of {ignored} have no label.\n",
+        labels="\n\n".join(_described(manifest, kinds)),
+        members="\n".join(f"- `{kind.member}`: {kind.reading}" for kind in kinds),
+        reads="\n    ".join(f'{_variable(kind)} = sample["{kind.member}"]' for kind in kinds),
         shards=len(manifest.shards),
         image=image_format,
         last=f"{len(manifest.shards) - 1:06d}",
         psi=manifest.psi,
         seed=manifest.seed,
-        licence=_plain(manifest.licence or "unknown"),
+        licence=plain(manifest.licence or "unknown"),
         lineage=json.dumps(manifest.lineage, indent=1, sort_keys=True),
     )
-    return "\n".join(["---", *_head(manifest, image_format), "---", "", text])
+    return "\n".join(["---", *_head(manifest, image_format, size), "---", "", text])
+
+
+def _variable(kind: Kind) -> str:
+    """What the example calls a label: its file's name."""
+    return kind.member.partition(".")[0]
 
 
 def _dropped(manifest: GenerationManifest) -> str:
@@ -144,7 +150,9 @@ def _dropped(manifest: GenerationManifest) -> str:
     return f"Of {manifest.candidates:,} drawn, {share} were left out."
 
 
-def _head(manifest: GenerationManifest, image_format: ImageFormat) -> Iterable[str]:
+def _head(
+    manifest: GenerationManifest, image_format: ImageFormat, size: tuple[int, int]
+) -> Iterable[str]:
     """The lines of YAML that Hugging Face reads."""
     licence = manifest.licence or "unknown"
     if licence.lower() in _KNOWN_LICENCES:
@@ -153,49 +161,46 @@ def _head(manifest: GenerationManifest, image_format: ImageFormat) -> Iterable[s
         yield "license: other"
         yield f"license_name: {quoted(licence)}"
     yield f"pretty_name: {quoted(manifest.name or 'Generated dataset')}"
-    yield "task_categories: [image-segmentation]"
-    size = next((word for limit, word in _SIZES if manifest.samples < limit), "n>1T")
-    yield f"size_categories: [{quoted(size)}]"
+    tasks = ", ".join(kind_of(spec).task for spec in manifest.labels)
+    yield f"task_categories: [{tasks}]"
+    category = next((word for limit, word in _SIZES if manifest.samples < limit), "n>1T")
+    yield f"size_categories: [{quoted(category)}]"
     yield "tags: [synthetic, webdataset]"
     yield from ("configs:", "- config_name: default", "  data_files:")
     yield from ("  - split: train", '    path: "data/shard-*.tar"')
     yield from ("dataset_info:", "  features:")
-    yield from _features(manifest, image_format)
+    yield from _features(manifest, image_format, size)
 
 
-def _features(manifest: GenerationManifest, image_format: ImageFormat) -> Iterable[str]:
+def _features(
+    manifest: GenerationManifest, image_format: ImageFormat, size: tuple[int, int]
+) -> Iterable[str]:
     """The type of every field of a sample, as the loader names them."""
-    for name in (image_format, "mask.png"):
-        yield from (f"  - name: {name}", "    dtype: image")
+    kinds = [kind_of(spec) for spec in manifest.labels]
+    yield from (f"  - name: {image_format}", "    dtype: image")
+    for kind in kinds:
+        yield from kind.feature(size)
     yield from ("  - name: json", "    struct:")
     label = (("label", "int64"),) if manifest.plan.get("class_shares") else ()
-    for name, kind in (*_INFO_TYPES, *label):
-        yield from (f"    - name: {name}", f"      dtype: {kind}")
-    yield from ("    - name: class_pixel_share", "      struct:")
-    for name in manifest.label.classes:
-        yield from (f"      - name: {quoted(name)}", "        dtype: float64")
+    for name, dtype in (*_INFO_TYPES, *label):
+        yield from (f"    - name: {name}", f"      dtype: {dtype}")
+    if len(kinds) > 1:
+        yield from _floats("scores", [spec.kind for spec in manifest.labels])
+    for kind in kinds:
+        yield from _floats(kind.figure, kind.names)
     for name in ("__key__", "__url__"):
         yield from (f"  - name: {name}", "    dtype: string")
 
 
-def _class_rows(manifest: GenerationManifest) -> Iterable[str]:
-    shares = manifest.statistics.class_pixel_share
-    colours = palette_of(manifest.label)
-    for index, (name, (red, green, blue)) in enumerate(
-        zip(manifest.label.classes, colours, strict=True)
-    ):
-        colour = f"#{red:02x}{green:02x}{blue:02x}"
-        yield f"| {index} | {_plain(name)} | `{colour}` | {100 * shares[name]:.2f} % |"
+def _floats(field: str, names: Iterable[str]) -> Iterable[str]:
+    """A field of the JSON that holds a number for each name."""
+    yield from (f"    - name: {field}", "      struct:")
+    for name in names:
+        yield from (f"      - name: {quoted(name)}", "        dtype: float64")
 
 
-def quoted(text: str) -> str:
-    """A string of YAML's double-quoted style, whatever the text holds."""
-    return "".join(
-        char if char.isprintable() else f"\\U{ord(char):08x}"
-        for char in json.dumps(text, ensure_ascii=False)
-    )
-
-
-def _plain(text: str) -> str:
-    """Text that stays text within Markdown: no markup, no cell borders, one line."""
-    return re.sub(r"([\\`*_\[\]{}<>&|~!#])", r"\\\1", " ".join(text.split()))
+def _described(manifest: GenerationManifest, kinds: Iterable[Kind]) -> Iterable[str]:
+    """What the labels of each kind mean."""
+    means = manifest.statistics.by_field
+    for kind in kinds:
+        yield "\n".join(kind.described(means[kind.figure]))

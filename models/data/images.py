@@ -108,9 +108,32 @@ def decode_mask(data: bytes, name: str, spec: SegmentationSpec, size: tuple[int,
         values = _stored_values(_upright(image), name, depth=data[24])
     except _DAMAGE as error:
         raise _damaged(name, error) from error
-    _check_size(values.shape, size, name)
-    _check_ids(values, name, spec)
+    check_size(values.shape, size, name)
+    check_ids(values, name, spec)
     return values.astype(np.uint8)
+
+
+def decode_grey16(data: bytes, name: str, size: tuple[int, int]) -> NDArray[np.uint16]:
+    """The numbers uint16 [H, W] of a grey PNG of 16 bits.
+
+    Args:
+        data: the whole file.
+        name: what errors call it.
+        size: (H, W) of the picture that it labels, in pixels.
+
+    Raises:
+        InvalidImage: it is no such PNG, is damaged, or has another size.
+    """
+    kind = _kind(data, name)
+    if kind != "PNG" or data[24:26] != b"\x10\x00":
+        raise InvalidImage(name, "is no grey PNG of 16 bits a pixel; save it as uint16")
+    image = _opened(data, name)
+    try:
+        values = np.asarray(_upright(image)).astype(np.uint16)
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
+    check_size(values.shape, size, name)
+    return values
 
 
 def encode_png(array: Pixels) -> bytes:
@@ -222,7 +245,8 @@ def _why_not_indices(image: Image.Image) -> str:
     return f"is a colour picture, not a mask of class ids; {_HOW_TO_SAVE_A_MASK}"
 
 
-def _check_size(found: tuple[int, ...], wanted: tuple[int, int], name: str) -> None:
+def check_size(found: tuple[int, ...], wanted: tuple[int, int], name: str) -> None:
+    """Refuse a label whose (H, W) is not its picture's."""
     if found == wanted:
         return
     is_turned = found == wanted[::-1]
@@ -231,8 +255,8 @@ def _check_size(found: tuple[int, ...], wanted: tuple[int, int], name: str) -> N
     raise InvalidImage(name, f"{sizes} (height x width); {hint or 'draw it at the same size'}")
 
 
-def _check_ids(values: NDArray[Any], name: str, spec: SegmentationSpec) -> None:
-    """Refuse a mask [H, W] that holds anything but class ids and the ignore_index."""
+def check_ids(values: NDArray[Any], name: str, spec: SegmentationSpec) -> None:
+    """Refuse a mask [H, W] of 0..65535 that holds what is no class id and no ignore_index."""
     allowed = np.zeros(2**16, dtype=bool)
     allowed[: len(spec.classes)] = True
     if spec.ignore_index is not None:

@@ -8,7 +8,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from models.data.shards import ShardInfo
 from models.labels import LabelSpec
@@ -61,16 +68,47 @@ class DatasetManifest(Document):
     statistics: DatasetStatistics
 
 
-class SampleInfo(Document):
+class Figures(Document):
+    """Numbers that sum up labels, a field for each kind; kinds that are not there are left out.
+
+    Attributes:
+        class_pixel_share: masks: of the pixels, the share in 0..1 of each class by name.
+        keypoint_confidence: keypoints: how high the peak of each point is, by name; about 0..1.
+        depth: depth maps: `smallest`, `mean` and `largest` depth in its unit, and the
+            `labelled_share` in 0..1 of the pixels.
+    """
+
+    class_pixel_share: dict[str, float] | None = None
+    keypoint_confidence: dict[str, float] | None = None
+    depth: dict[str, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_other_kinds(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        absent = {name for name in _LEFT_OUT if fields.get(name, 0) is None}
+        return {name: value for name, value in fields.items() if name not in absent}
+
+    @property
+    def by_field(self) -> dict[str, dict[str, float]]:
+        """The fields that are there, by name."""
+        found = {name: getattr(self, name) for name in Figures.model_fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+_LEFT_OUT = (*Figures.model_fields, "scores")
+
+
+class SampleInfo(Figures):
     """What a shard says about each of its samples (`{key}.json`).
 
     Attributes:
         index: number of the sample in its generation, from 0.
         seed: of the whole generation; with `shard` and `candidate` it names the latent.
         shard, candidate: which shard, and which of the candidates drawn for it.
-        score: uncertainty of the labels; higher is less certain.
+        score: uncertainty of the label; higher is less certain. With labels of several kinds, of
+            the first.
+        scores: with labels of several kinds, of each by kind; their units differ.
         psi: truncation; 1 is none.
-        class_pixel_share: of this image's pixels, the share in 0..1 of each class by name.
         label: which of its classes a conditional generator drew; left out by all others.
     """
 
@@ -79,10 +117,10 @@ class SampleInfo(Document):
     shard: int
     candidate: int
     score: float
+    scores: dict[str, float] | None = None
     psi: float
     height: int
     width: int
-    class_pixel_share: dict[str, float]
     label: int | None = None
 
     def to_json(self) -> bytes:
@@ -149,10 +187,8 @@ class ShardFragment(ShardEntry):
         )
 
 
-class GenerationStatistics(Document):
-    """What a generation's labels hold: the mean over samples of each class's share, by name."""
-
-    class_pixel_share: dict[str, float]
+class GenerationStatistics(Figures):
+    """What a generation's labels hold: the means of its samples' figures."""
 
 
 class GenerationManifest(Document):
@@ -162,6 +198,8 @@ class GenerationManifest(Document):
         candidates: how many were drawn; those that are not samples were too uncertain.
         dropped_share: of the candidates, the share in 0..1 that was left out.
         files: all other files but this one.
+        label: what the labels mean; with several kinds, the first.
+        labels: of each kind.
         lineage: digests of everything it was made from.
         versions: of the libraries that decide bits.
         plan: all settings of the computation; a shard made again with them is the same bytes.
@@ -174,6 +212,7 @@ class GenerationManifest(Document):
     shards: tuple[ShardEntry, ...]
     files: tuple[FileEntry, ...]
     label: LabelSpec
+    labels: tuple[LabelSpec, ...] = ()
     psi: float
     seed: int
     name: str = ""
@@ -182,3 +221,11 @@ class GenerationManifest(Document):
     statistics: GenerationStatistics
     versions: dict[str, str]
     plan: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_kind(cls, given: Any) -> Any:
+        """Manifests of the time when there was one kind name it once."""
+        if isinstance(given, dict) and "label" in given and not given.get("labels"):
+            return {**given, "labels": (given["label"],)}
+        return given

@@ -1,4 +1,4 @@
-"""Pictures of labels for people: colours for classes, heat for numbers, sheets of both.
+"""Pictures of labels for people: colours for classes, points, numbers and depth, and sheets.
 
 Everything is uint8 [H, W, 3] RGB in 0..255. Nothing here is read by a program again.
 """
@@ -26,6 +26,22 @@ _LINE = 22
 
 # Dark to bright, so that it also reads in grey: black, purple, red, orange, pale yellow.
 _HEAT = np.array([(0, 0, 0), (80, 18, 120), (215, 48, 60), (252, 160, 40), (255, 252, 200)])
+
+# Matplotlib's viridis at ten equal steps: equal steps of depth look equally far apart.
+_VIRIDIS = np.array(
+    [
+        (68, 1, 84),
+        (72, 40, 120),
+        (62, 74, 137),
+        (49, 104, 142),
+        (38, 130, 142),
+        (31, 158, 137),
+        (53, 183, 121),
+        (109, 205, 89),
+        (180, 222, 44),
+        (253, 231, 37),
+    ]
+)
 
 
 def default_palette(n: int) -> tuple[tuple[int, int, int], ...]:
@@ -63,9 +79,63 @@ def colourise(mask: Pixels, palette: Palette) -> Pixels:
 
 def heat(values: NDArray[np.floating]) -> Pixels:
     """Numbers [H, W], clipped to 0..1, as colours from black (0) to pale yellow (1)."""
-    at = np.clip(values, 0.0, 1.0) * (len(_HEAT) - 1)
-    channels = [np.interp(at, np.arange(len(_HEAT)), channel) for channel in _HEAT.T]
+    return _along(_HEAT, values)
+
+
+def _along(colours: NDArray[np.int_], values: NDArray[np.floating]) -> Pixels:
+    """Numbers [...], clipped to 0..1, as places on a line through `colours`: uint8 [..., 3]."""
+    at = np.clip(values, 0.0, 1.0) * (len(colours) - 1)
+    channels = [np.interp(at, np.arange(len(colours)), channel) for channel in colours.T]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def depth_colours(depth: NDArray[np.floating]) -> Pixels:
+    """Depth [H, W] as colours from yellow, the nearest of this picture, to violet, the farthest.
+
+    Pixels without a depth (NaN) become `UNLABELLED`.
+    """
+    there = ~np.isnan(depth)
+    coloured = np.full((*depth.shape, 3), UNLABELLED, dtype=np.uint8)
+    if there.any():
+        known = depth[there].astype(np.float64)
+        nearest, farthest = known.min(), known.max()
+        coloured[there] = _along(_VIRIDIS, (farthest - known) / max(farthest - nearest, 1e-9))
+    return coloured
+
+
+def depth_palette(n: int) -> tuple[tuple[int, int, int], ...]:
+    """`n` of those colours at equal steps, the nearest first."""
+    colours = _along(_VIRIDIS, np.linspace(1.0, 0.0, n)).tolist()
+    return tuple((red, green, blue) for red, green, blue in colours)
+
+
+def keypoint_palette(n: int) -> tuple[tuple[int, int, int], ...]:
+    """Bright colours for `n` points; neighbours are far apart."""
+    return tuple(_bright(index) for index in range(n))
+
+
+def draw_keypoints(
+    image: Pixels, points: NDArray[np.floating], skeleton: Sequence[tuple[int, int]]
+) -> Pixels:
+    """A copy of a picture [H, W, 3] with dots, and lines between those that belong together.
+
+    Args:
+        image: the picture.
+        points: [K, 3 or more] of row, column, visibility. Seen points (2) are filled, hidden ones
+            (1) are rings, others (0) are not drawn.
+        skeleton: pairs of points.
+    """
+    canvas = Image.fromarray(image)
+    draw, radius = ImageDraw.Draw(canvas), max(1, max(image.shape) // 80)
+    places = {k: (p[1], p[0]) for k, p in enumerate(points.tolist()) if p[2] > 0}
+    for one, other in skeleton:
+        if one in places and other in places:
+            draw.line((places[one], places[other]), _PAPER, max(1, radius // 2))
+    colours = keypoint_palette(len(points))
+    for k, place in places.items():
+        inside = colours[k] if points[k, 2] > 1 else None
+        draw.circle(place, radius, inside, colours[k])
+    return np.array(canvas)
 
 
 def difference(one: Pixels, other: Pixels, full: float = 64.0) -> Pixels:
@@ -146,17 +216,3 @@ def legend(names: Sequence[str], palette: Palette, width: int) -> Pixels:
         draw.rectangle((x, y, x + _TEXT, y + _TEXT), colour, _INK)
         draw.text((x + _LINE, y), name, _INK, font)
     return np.array(strip)
-
-
-def labelled_overview(samples: Sequence[tuple[Pixels, Pixels]], spec: SegmentationSpec) -> Pixels:
-    """Pictures beside their masks, four samples a row, with a legend below.
-
-    Args:
-        samples: (picture [H, W, 3], mask [H, W] of class ids), at least one.
-        spec: the classes and their colours.
-    """
-    palette = palette_of(spec)
-    cells = [cell for image, mask in samples for cell in (image, colourise(mask, palette))]
-    rows = [cells[start : start + 8] for start in range(0, len(cells), 8)]
-    sheet = contact_sheet(rows, ("image", "label") * (len(rows[0]) // 2), tile=160)
-    return np.concatenate([sheet, legend(spec.classes, palette, sheet.shape[1])])

@@ -2,9 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.data.images import Pixels, decode_image, decode_mask
+from models.data.images import EXTENSIONS, Pixels, decode_image
+from models.data.kinds import kind_of
+from models.data.labelled import LabelArray, Labelled
+from models.data.shards import ShardSample
 from models.labels import LabelSpec
 
 MAX_KEY = 80
@@ -18,12 +22,12 @@ class Sample:
     Attributes:
         key: its name in the dataset; lower-case letters, digits, `_` and `-`.
         image: uint8 [H, W, 3] RGB in 0..255.
-        mask: uint8 [H, W] of class ids.
+        mask: its label, as the label's spec says: uint8 [H, W] of class ids for a segmentation.
     """
 
     key: str
     image: Pixels
-    mask: Pixels
+    mask: LabelArray
 
 
 def item_key(stem: str) -> str:
@@ -52,5 +56,25 @@ def read_sample(
     (image_name, image_data), (mask_name, mask_data) = image, mask
     pixels = decode_image(image_data, image_name)
     height, width = pixels.shape[:2]
-    ids = decode_mask(mask_data, mask_name, label, (height, width))
-    return Sample(key, pixels, ids)
+    return Sample(key, pixels, kind_of(label).decode(mask_data, mask_name, (height, width)))
+
+
+def labelled_of(sample: ShardSample, labels: Sequence[LabelSpec]) -> Labelled:
+    """A sample of a shard, decoded.
+
+    Args:
+        sample: a picture, and a label of each of `labels`.
+        labels: what its labels mean, at most one of a kind.
+
+    Raises:
+        InvalidImage: one of its files cannot be used.
+    """
+    extension = next(e for e in sample.members if e in EXTENSIONS)
+    image = decode_image(sample.members[extension], f"{sample.key}.{extension}")
+    size = (image.shape[0], image.shape[1])
+    found: dict[str, LabelArray] = {}
+    for spec in labels:
+        kind = kind_of(spec)
+        name = f"{sample.key}.{kind.member}"
+        found[spec.kind] = kind.decode(sample.members[kind.member], name, size)
+    return Labelled(sample.key, image, found, sample.key)

@@ -23,12 +23,15 @@ Schema version 1, byte by byte; numbers are of bytes:
     padding: zeros up to the next multiple of 512
 
 Keys are `[a-z0-9_-]+` (readers cut names at the first dot) and increase from sample to sample;
-members are sorted by name; all samples of a shard have the same extensions. A generated shard
-has three members a sample, with key = `{index:09d}`, the sample's number in its generation:
+members are sorted by name; all samples of a shard have the same extensions. In a generated shard
+key = `{index:09d}`, the sample's number in its generation. A sample has two members, and one for
+each kind of label:
 
-    {key}.json       `manifest.SampleInfo`: UTF-8, keys sorted, floats written as floats
-    {key}.mask.png   uint8 [H, W] class ids as an 8-bit grey PNG (one channel, no palette)
-    {key}.png        uint8 [H, W, 3] RGB; or .jpg or .webp, one of them in a whole generation
+    {key}.json            `manifest.SampleInfo`: UTF-8, keys sorted, floats written as floats
+    {key}.png             uint8 [H, W, 3] RGB; or .jpg or .webp, one of them in a whole generation
+    {key}.mask.png        uint8 [H, W] class ids as an 8-bit grey PNG (one channel, no palette)
+    {key}.keypoints.json  x, y, v of each point in COCO's order (see `kinds.keypoints`)
+    {key}.depth.npy       float32 [H, W] as NumPy's format 1.0, NaN for none (see `kinds.depth`)
 
 Nothing in a shard tells when, where or by whom it was made: equal samples are equal bytes.
 """

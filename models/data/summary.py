@@ -1,6 +1,6 @@
 """Statistics of labels, summed in one order so that no digit ever changes. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.data.images import Pixels
 from models.data.manifest import (
     DatasetStatistics,
+    Figures,
     GenerationStatistics,
     ShardEntry,
     ShardFragment,
@@ -64,11 +65,11 @@ class GenerationTally:
         candidates: how many were drawn for them.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self.shards: list[ShardEntry] = []
         self.samples = 0
         self.candidates = 0
-        self._shares = dict.fromkeys(classes, 0.0)
+        self._sums: dict[str, dict[str, float]] = {}
 
     def watching(self, fragments: Iterable[ShardFragment]) -> Iterator[ShardFragment]:
         """The same fragments, added up as they pass."""
@@ -77,9 +78,14 @@ class GenerationTally:
             self.samples += fragment.samples
             self.candidates += fragment.candidates
             for row in fragment.rows:
-                for name in self._shares:
-                    self._shares[name] += row.class_pixel_share[name]
+                self._add(row)
             yield fragment
+
+    def _add(self, figures: Figures) -> None:
+        for field, numbers in figures.by_field.items():
+            sums = self._sums.setdefault(field, dict.fromkeys(numbers, 0.0))
+            for name in sums:
+                sums[name] += numbers[name]
 
     @property
     def dropped_share(self) -> float:
@@ -87,7 +93,9 @@ class GenerationTally:
         return 1.0 - self.samples / self.candidates
 
     def statistics(self) -> GenerationStatistics:
-        """Shares averaged over the samples, which all have one size."""
-        return GenerationStatistics(
-            class_pixel_share={name: sum_ / self.samples for name, sum_ in self._shares.items()}
-        )
+        """Figures averaged over the samples, which all have one size."""
+        means = {
+            field: {name: total / self.samples for name, total in sums.items()}
+            for field, sums in self._sums.items()
+        }
+        return GenerationStatistics(**means)

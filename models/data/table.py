@@ -4,7 +4,10 @@ Equal rows give equal bytes (with one version of pyarrow, which names itself in 
 
     index, seed, shard, candidate, score, psi, height, width, label
                         as in `manifest.SampleInfo`; `label` is null where the generator knows none
-    class_pixel_share   struct, one float64 per class by name
+    scores              struct, one float64 per kind of label; only where there are several
+    class_pixel_share   struct, one float64 per class by name; only where there are masks
+    keypoint_confidence struct, one float64 per point by name; only where there are keypoints
+    depth               struct of float64, see `manifest.Figures`; only where there is depth
     path, offset, bytes where the sample lies: a range of bytes of the shard at `path`
 """
 
@@ -14,7 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.data.kinds import kind_of
 from models.data.manifest import ShardFragment
+from models.labels import LabelSpec
 
 _FIELDS = (
     ("index", pa.int64()),
@@ -29,22 +34,30 @@ _FIELDS = (
 )
 
 
-def write_table(path: Path, fragments: Iterable[ShardFragment], classes: Sequence[str]) -> None:
+def write_table(
+    path: Path, fragments: Iterable[ShardFragment], labels: Sequence[LabelSpec]
+) -> None:
     """Write the rows of all fragments, one row group a shard; only one is held at a time.
 
     Args:
         path: where to; a file that is there is replaced.
         fragments: in the order of their shards.
-        classes: names by id; every row must have a share for each.
+        labels: of the samples; every row must have the figures of each.
     """
-    schema = _schema(classes)
+    schema = _schema(labels)
     with pq.ParquetWriter(path, schema, compression="zstd", version="2.6") as writer:
         for fragment in fragments:
             rows = [{**row.model_dump(), "path": fragment.path} for row in fragment.rows]
             writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
-def _schema(classes: Sequence[str]) -> pa.Schema:
-    shares = pa.struct([(name, pa.float64()) for name in classes])
+def _schema(labels: Sequence[LabelSpec]) -> pa.Schema:
+    kinds = [kind_of(spec) for spec in labels]
+    scores = [("scores", _floats([spec.kind for spec in labels]))] if len(labels) > 1 else []
+    figures = [(kind.figure, _floats(kind.names)) for kind in kinds]
     place = [("path", pa.string()), ("offset", pa.int64()), ("bytes", pa.int64())]
-    return pa.schema([*_FIELDS, ("class_pixel_share", shares), *place])
+    return pa.schema([*_FIELDS, *scores, *figures, *place])
+
+
+def _floats(names: Sequence[str]) -> pa.DataType:
+    return pa.struct([(name, pa.float64()) for name in names])

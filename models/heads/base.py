@@ -1,14 +1,20 @@
 """What a kind of label must know for an ensemble of pixel MLPs to learn and to predict it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 UNLABELLED = -1
-"""A target that says: leave this pixel out."""
+"""An integer target that says: leave this pixel out. Float targets say it by NaN."""
+
+Size = tuple[int, int]
+Learnt = Mapping[str, float]
+"""Numbers that a head took from the labels it learns; kept with the label generator."""
 
 
 class Vote(StrEnum):
@@ -23,29 +29,98 @@ class Decision:
     """What an ensemble says of P pixels.
 
     Attributes:
-        labels: uint8 [P].
+        values: [P, J], whatever the head needs to finish labels of whole images.
         uncertainty: float32 [P], from 0 (all members agree) upwards.
     """
 
-    labels: Tensor
+    values: Tensor
     uncertainty: Tensor
 
 
+@dataclass(frozen=True)
+class Finished:
+    """The labels of N whole images.
+
+    Attributes:
+        values: [N, ...], a label of the head's kind for each image.
+        scores: float32 [N], how uncertain each is; comparable between images.
+    """
+
+    values: Tensor
+    scores: Tensor
+
+
 class Head(Protocol):
-    """The part of a label generator that depends on the kind of label. M members, P pixels."""
+    """The part of a label generator that depends on the kind of label. M members, P pixels.
+
+    A label is an array as its spec says. Targets are int64 [P], or float32 [P, K] with a column
+    per output.
+    """
 
     @property
     def outputs(self) -> int:
         """K, numbers a member gives for a pixel."""
 
-    def targets(self, mask: np.ndarray, size: tuple[int, int]) -> Tensor:
-        """A label image [h, w] -> what is to be learnt at `size`: int64 [H * W], or UNLABELLED."""
+    @property
+    def learnt(self) -> Learnt:
+        """What makes, with the spec, a head that is this one again."""
+
+    def fitted(self, labels: Sequence[NDArray[Any]]) -> "Head":
+        """This head, with what it needs to know of the labels that it is to learn."""
+
+    def cleaned(self, label: NDArray[Any], size: Size) -> NDArray[Any]:
+        """A label as the authors prepare it before training; of any size."""
+
+    def targets(self, label: NDArray[Any], size: Size, image: Size | None = None) -> Tensor:
+        """What is to be learnt of a label at `size` (H, W): H * W targets, row by row.
+
+        `image` is the size of the image that the label belongs to, for labels that do not show
+        it; without it, that is `size`.
+        """
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses [M] of outputs [M, P, K] against targets [M, P] (none UNLABELLED)."""
+        """Losses [M] of outputs [M, P, K] against targets [M, P] or [M, P, K], all labelled."""
 
     def agreement(self, outputs: Tensor, targets: Tensor) -> float:
-        """How good an ensemble's vote is: outputs [M, P, K], targets [P] -> 0 (bad) to 1."""
+        """How good an ensemble's vote is: outputs [M, P, K], targets of P -> 0 (bad) to 1."""
 
     def decide(self, outputs: Tensor, vote: Vote) -> Decision:
-        """Labels and uncertainty of P pixels from outputs float32 [M, P, K]."""
+        """What M members say of P pixels: outputs float32 [M, P, K]."""
+
+    def finish(self, values: Tensor, uncertainty: Tensor) -> Finished:
+        """Labels of whole images from all their decisions: [N, H, W, J] and [N, H, W]."""
+
+    def brightest(self, members: int) -> float:
+        """The uncertainty of a pixel that pictures draw brightest."""
+
+
+def labelled(targets: Tensor) -> Tensor:
+    """Which pixels have anything to be learnt: bool [P] of int64 [P] or float32 [P, K]."""
+    if targets.is_floating_point():
+        return ~targets.isnan().all(dim=-1)
+    return targets != UNLABELLED
+
+
+def image_scores(uncertainty: Tensor) -> Tensor:
+    """Mean of the tenth of the pixels that is most uncertain: [N, H, W] -> [N] (paper, 3.3)."""
+    flat = uncertainty.flatten(1)
+    return flat.topk(max(1, flat.shape[1] // 10), dim=1).values.mean(dim=1)
+
+
+def mean_of_labelled(losses: Tensor, targets: Tensor) -> Tensor:
+    """Mean of each member's losses [M, P, K] over the targets [M, P, K] that are there: [M]."""
+    there = ~targets.isnan()
+    kept = torch.where(there, losses, 0)
+    return kept.sum(dim=(1, 2)) / there.sum(dim=(1, 2)).clamp(min=1)
+
+
+def explained(predicted: Tensor, targets: Tensor) -> float:
+    """Share of the targets' variance that a prediction explains, 0 where it is none at all.
+
+    R^2 = 1 - sum (p - t)^2 / sum (t - mean t)^2 over the targets that are no NaN, both [P, K];
+    the mean is of each column.
+    """
+    there = ~targets.isnan()
+    errors = torch.where(there, predicted - targets, 0).square().sum()
+    spread = torch.where(there, targets - targets.nanmean(dim=0), 0).square().sum()
+    return float((1 - errors / spread).clamp(0, 1)) if spread > 0 else float(errors == 0)

@@ -1,29 +1,58 @@
 """Segmentation: a class per pixel, learnt by cross-entropy, decided by vote (HandsOff, 3.2-3.3)."""
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models.heads.base import UNLABELLED, Decision, Vote
+from models.data.resampling import nearest
+from models.data.tiny_classes import without_tiny_classes
+from models.heads.base import (
+    UNLABELLED,
+    Decision,
+    Finished,
+    Learnt,
+    Size,
+    Vote,
+    image_scores,
+)
 from models.labels import SegmentationSpec
 from models.metrics.segmentation import confusion_matrix, mean_iou
 
 
 class SegmentationHead:
-    """K = number of classes; a member's outputs are logits."""
+    """K = number of classes; a member's outputs are logits. J = 1, the class id."""
 
-    def __init__(self, spec: SegmentationSpec) -> None:
+    def __init__(self, spec: SegmentationSpec, learnt: Learnt) -> None:
         self._spec = spec
+        self.learnt = learnt
 
     @property
     def outputs(self) -> int:
         """K, the number of classes."""
         return len(self._spec.classes)
 
-    def targets(self, mask: np.ndarray, size: tuple[int, int]) -> Tensor:
+    def fitted(self, labels: Sequence[NDArray[Any]]) -> "SegmentationHead":  # noqa: ARG002
+        """This head: classes need nothing but their names."""
+        return self
+
+    def cleaned(self, label: NDArray[Any], size: Size) -> NDArray[Any]:
+        """The mask at `size`, whose tiny classes became background."""
+        return without_tiny_classes(nearest(label, size), self._spec)
+
+    def targets(
+        self,
+        label: NDArray[Any],
+        size: Size,
+        image: Size | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """Class ids uint8 [h, w] -> int64 [H * W], nearest neighbour; UNLABELLED where ignored."""
-        resized = nearest(mask, size).astype(np.int64)
+        resized = nearest(label, size).astype(np.int64)
         if self._spec.ignore_index is not None:
             resized[resized == self._spec.ignore_index] = UNLABELLED
         return torch.from_numpy(resized.reshape(-1))
@@ -34,12 +63,12 @@ class SegmentationHead:
 
     def agreement(self, outputs: Tensor, targets: Tensor) -> float:
         """Mean IoU of the soft vote over the classes that occur."""
-        labels = self.decide(outputs, Vote.SOFT).labels
+        labels = self.decide(outputs, Vote.SOFT).values[:, 0]
         confusion = confusion_matrix(labels.cpu().numpy(), targets.cpu().numpy(), self.outputs)
         return mean_iou(confusion, absent="skip")
 
     def decide(self, outputs: Tensor, vote: Vote) -> Decision:
-        """Labels and Jensen-Shannon uncertainty of logits [M, P, K].
+        """Labels uint8 [P, 1] and Jensen-Shannon uncertainty of logits [M, P, K].
 
         SOFT takes the class of the highest mean probability, HARD the one most members prefer;
         among equals the lowest id wins, in both.
@@ -53,7 +82,15 @@ class SegmentationHead:
             labels = preferred.sum(dim=0).argmax(dim=-1)
         else:
             labels = mean.argmax(dim=-1)
-        return Decision(labels.to(torch.uint8), jensen_shannon(p, log_p, mean))
+        return Decision(labels.to(torch.uint8)[:, None], jensen_shannon(p, log_p, mean))
+
+    def finish(self, values: Tensor, uncertainty: Tensor) -> Finished:
+        """Masks uint8 [N, H, W]; the score is the mean of the most uncertain tenth."""
+        return Finished(values[..., 0], image_scores(uncertainty))
+
+    def brightest(self, members: int) -> float:
+        """As far as so many members can disagree."""
+        return math.log(max(2, min(members, self.outputs)))
 
 
 def jensen_shannon(p: Tensor, log_p: Tensor, mean: Tensor) -> Tensor:
@@ -70,22 +107,3 @@ def jensen_shannon(p: Tensor, log_p: Tensor, mean: Tensor) -> Tensor:
     of_mean = -torch.xlogy(mean, mean).sum(dim=-1)
     mean_of = -(p * log_p).sum(dim=-1).mean(dim=0)
     return (of_mean - mean_of).clamp(min=0)
-
-
-def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A label image [h, w] at another size [H, W]; each pixel takes what lies at its centre."""
-    rows, columns = (
-        ((np.arange(out) + 0.5) * length / out).astype(np.intp)
-        for out, length in zip(size, mask.shape, strict=True)
-    )
-    return mask[np.ix_(rows, columns)]
-
-
-def without_specks(mask: np.ndarray, smallest: float, keep: int | None = None) -> np.ndarray:
-    """A mask [H, W] whose classes of fewer than `smallest` pixels became background (id 0).
-
-    The authors do so below 30 pixels at 512 x 512. `keep` (an ignore value) stays.
-    """
-    ids, counts = np.unique(mask, return_counts=True)
-    specks = [i for i, n in zip(ids, counts, strict=True) if n < smallest and i not in (0, keep)]
-    return np.where(np.isin(mask, specks), 0, mask).astype(mask.dtype)

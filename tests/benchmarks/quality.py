@@ -52,7 +52,7 @@ def measure(seeds: int, generated: int, exact: int, test: int) -> dict[str, Any]
         for name, source in sources.items():
             recipe = Recipe(seed=seed)
             found = judge(source(), validation, held_out, SPEC, recipe, CPU, silent)
-            runs[name].append(found.confusion)
+            runs[name].append(np.array(found.figures["confusion"]))
     return {name: _summary(confusions) for name, confusions in runs.items()}
 
 
@@ -75,13 +75,13 @@ def made_from(few: LabelledImages, count: int, seed: int) -> LabelledImages:
     labels, _ = train_label_generator(
         generator,
         found.latents,
-        few.masks,
+        few.labels,
         SPEC,
         "demo",
         LabelGeneratorConfig(seed=seed),
         silent,
     )
-    known = calibrate(generator, labels, 1.0, 1000, seed, silent)
+    (known,) = calibrate(generator, [labels], 1.0, 1000, seed, silent)
     plan = Plan(
         count=count,
         shard_size=count,
@@ -90,10 +90,10 @@ def made_from(few: LabelledImages, count: int, seed: int) -> LabelledImages:
         device="cpu",
         psi=1.0,
         seed=seed,
-        threshold=threshold(known.quantiles, DROP),
+        thresholds={"segmentation": threshold(known.quantiles, DROP)},
         image_format="png",
     )
-    return _read(sample for sample, _ in fill_shard(generator, labels, plan, 0, silent))
+    return _read(sample for sample, _ in fill_shard(generator, [labels], plan, 0, silent))
 
 
 def _read(samples: Iterator[Any]) -> LabelledImages:

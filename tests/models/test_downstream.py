@@ -7,7 +7,6 @@ from models.configs import Recipe
 from models.downstream import LabelledImages
 from models.errors import TrainingImpossible
 from models.labels import SegmentationSpec
-from models.metrics import mean_iou
 from models.progress import silent
 from models.segmenter import Segmenter
 
@@ -49,6 +48,13 @@ def judged(train=None, validation=None, test=None, report=silent, **changes):
     )
 
 
+def pixels(judgement):
+    """
+    How many test pixels were counted.
+    """
+    return np.sum(judgement.figures["confusion"])
+
+
 class TestJudge:
     def test_learns_what_can_be_learnt(self):
         """
@@ -56,8 +62,9 @@ class TestJudge:
         """
         result = judged()
 
-        assert mean_iou(result.confusion) > 0.8
-        assert result.confusion.sum() == 8 * 16 * 16
+        assert result.figures["miou"] > 0.8
+        assert pixels(result) == 8 * 16 * 16
+        assert set(result.figures["per_class_iou"]) == {"dark", "bright"}
         assert result.seconds > 0
 
     def test_is_the_same_for_a_seed(self):
@@ -66,17 +73,17 @@ class TestJudge:
         """
         one, same, other = judged(steps=10), judged(steps=10), judged(steps=10, seed=1)
 
-        assert np.array_equal(one.confusion, same.confusion)
-        assert not np.array_equal(one.confusion, other.confusion)
+        assert one.figures == same.figures
+        assert one.figures != other.figures
 
     def test_keeps_the_checkpoint_that_does_best_on_validation(self):
         """
         With validation masks turned around, the checkpoint that has learnt least is kept.
         """
         true = squares(4, seed=1)
-        wrong = LabelledImages(true.images, [1 - mask for mask in true.masks])
+        wrong = LabelledImages(true.images, [1 - mask for mask in true.labels])
 
-        assert mean_iou(judged(validation=wrong).confusion) < mean_iou(judged().confusion)
+        assert judged(validation=wrong).figures["miou"] < judged().figures["miou"]
 
     def test_pictures_of_any_size_are_judged_at_their_own(self):
         """
@@ -84,12 +91,12 @@ class TestJudge:
         """
         mixed = squares(2, (20, 30), seed=3)
         small = squares(2, (10, 14), seed=4)
-        test = LabelledImages([*mixed.images, *small.images], [*mixed.masks, *small.masks])
+        test = LabelledImages([*mixed.images, *small.images], [*mixed.labels, *small.labels])
 
         result = judged(test=test)
 
-        assert result.confusion.sum() == 2 * 20 * 30 + 2 * 10 * 14
-        assert mean_iou(result.confusion) > 0.7
+        assert pixels(result) == 2 * 20 * 30 + 2 * 10 * 14
+        assert result.figures["miou"] > 0.7
 
     def test_large_pictures_are_reduced(self):
         """
@@ -97,7 +104,7 @@ class TestJudge:
         """
         result = judged(train=squares(4, (32, 24)), longest_side=16, steps=5)
 
-        assert result.confusion.sum() == 8 * 16 * 16
+        assert pixels(result) == 8 * 16 * 16
 
     def test_ignored_pixels_count_nowhere(self):
         """
@@ -105,8 +112,8 @@ class TestJudge:
         """
         result = judged(train=squares(8, ignored=True), test=squares(8, seed=2, ignored=True))
 
-        assert result.confusion.sum() == 8 * 8 * 16
-        assert mean_iou(result.confusion) > 0.7
+        assert pixels(result) == 8 * 8 * 16
+        assert result.figures["miou"] > 0.7
 
     def test_tells_where_it_is(self):
         """
@@ -126,6 +133,16 @@ class TestJudge:
         with pytest.raises(TrainingImpossible, match="no images"):
             judged(train=LabelledImages([], []))
 
+    def test_refuses_sets_without_a_label(self):
+        """
+        A set whose pixels are all to be ignored can neither teach nor judge; it is named.
+        """
+        blank = LabelledImages([np.zeros((16, 16, 3), np.uint8)], [np.full((16, 16), 9, np.uint8)])
+
+        for name, words in (("train", "train on"), ("validation", "validate"), ("test", "test on")):
+            with pytest.raises(TrainingImpossible, match=f"nothing is labelled .* {words}"):
+                judged(**{name: blank})
+
 
 class TestSegmenter:
     @pytest.mark.parametrize("size", [(16, 16), (17, 40), (64, 48)])
@@ -133,6 +150,6 @@ class TestSegmenter:
         """
         Sides need not be multiples of anything.
         """
-        network = Segmenter(classes=5, width=4)
+        network = Segmenter(outputs=5, width=4)
 
         assert network(torch.zeros(2, 3, *size)).shape == (2, 5, *size)

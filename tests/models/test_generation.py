@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.networks import SPEC, small_generator, small_label_generator
+from support.networks import ALL_KINDS, SPEC, small_generator, small_label_generator
 
 from models import generation
 from models.data.manifest import SampleInfo
+from models.data.sample import labelled_of
 from models.errors import UncertaintyRuleTooStrict
 from models.generation import Plan
 from models.latents import mapped
@@ -20,10 +21,20 @@ from models.seeding import philox
 
 def networks():
     """
-    A small generator and a label generator of its images.
+    A small generator and label generators of its images: one.
     """
     generator = small_generator()
-    return generator, small_label_generator(generator)
+    return generator, [small_label_generator(generator)]
+
+
+def all_kinds():
+    """
+    A small generator, and a label generator for each kind of label.
+    """
+    generator = small_generator()
+    return generator, [
+        small_label_generator(generator, spec=spec, seed=i) for i, spec in enumerate(ALL_KINDS)
+    ]
 
 
 def plan(**changes):
@@ -78,6 +89,17 @@ class TestPlan:
         assert generation.batch_size(cpu, (64, 64)) == 16
         assert generation.batch_size(cpu, (512, 512)) == 1
 
+    @pytest.mark.parametrize(("stored", "expected"), [(0.25, {"segmentation": 0.25}), (None, {})])
+    def test_plans_of_one_kind_are_read(self, stored, expected):
+        """
+        A plan.json of the time when all labels were masks has one threshold, and names beside it.
+        """
+        old = {**plan().model_dump(), "threshold": stored, "thresholds": {"lbl_1": stored}}
+
+        assert Plan.model_validate_json(json.dumps(old)).thresholds == expected
+        again = Plan.model_validate_json(plan(threshold=stored).model_dump_json())
+        assert again.thresholds == expected
+
 
 class TestThreshold:
     def test_is_the_quantile_that_leaves_the_rest(self):
@@ -122,17 +144,17 @@ class TestFillShard:
         """
         From seed, shard and candidate alone the image and its label can be drawn again.
         """
-        generator, label_generator = networks()
+        generator, label_generators = networks()
         for sample, info in shard(1):
             stream = philox(info.seed, info.shard, info.candidate)
             ws = mapped(generator, [stream], info.psi)
-            again = generation.render(generator, label_generator, ws)
+            again = generation.render(generator, label_generators, ws)
             image = np.asarray(Image.open(io.BytesIO(sample.members["png"])))
             mask = np.asarray(Image.open(io.BytesIO(sample.members["mask.png"])))
 
             assert np.abs(image.astype(int) - again.images[0]).max() <= 1
-            assert (mask == again.masks[0]).mean() > 0.99
-            assert info.score == pytest.approx(float(again.scores[0]), abs=1e-4)
+            assert (mask == again.labels[0].values[0].numpy()).mean() > 0.99
+            assert info.score == pytest.approx(float(again.labels[0].scores[0]), abs=1e-4)
 
     def test_the_label_is_of_that_image(self):
         """
@@ -153,7 +175,7 @@ class TestFillShard:
         label_generator = small_label_generator(generator)
         made = plan(class_shares=(0.0, 0.5, 0.5), count=12, shard_size=12)
 
-        found = list(generation.fill_shard(generator, label_generator, made, 0, silent))
+        found = list(generation.fill_shard(generator, [label_generator], made, 0, silent))
 
         assert {info.label for _, info in found} == {1, 2}
         for sample, info in found:
@@ -196,11 +218,11 @@ class TestFillShard:
         """
         A threshold that nothing passes ends with an error that names shard and threshold.
         """
-        generator, label_generator = networks()
+        generator, label_generators = networks()
         strict = plan(threshold=-1.0, batch=64)
 
         with pytest.raises(UncertaintyRuleTooStrict, match=r"shard 2 found 0 of 2 .* most -1\.0"):
-            next(generation.fill_shard(generator, label_generator, strict, 2, silent))
+            next(generation.fill_shard(generator, label_generators, strict, 2, silent))
 
     def test_images_come_in_the_wanted_format(self):
         """
@@ -210,12 +232,97 @@ class TestFillShard:
             assert set(sample.members) == {"webp", "mask.png", "json"}
 
 
+class TestSeveralKinds:
+    """
+    Label generators of one generator label the same images, in one sample each.
+    """
+
+    def samples(self, **changes):
+        """
+        Twelve samples with labels of all kinds.
+        """
+        made = plan(count=12, shard_size=12).model_copy(update=changes)
+        return list(generation.fill_shard(*all_kinds(), made, 0, silent))
+
+    def test_a_sample_has_a_label_of_each_kind(self):
+        """
+        Each kind's file is that of its own label generator on this image, and the image is the
+        one that a single kind would have got.
+        """
+        alone = {s.key: s.members["png"] for s, _ in shard(0, count=12, shard_size=12)}
+        generator, label_generators = all_kinds()
+        for sample, info in self.samples():
+            ws = mapped(generator, [philox(info.seed, info.shard, info.candidate)], info.psi)
+            drawn = generation.render(generator, label_generators, ws)
+            expected = {
+                some.spec.kind: labels.values[0].numpy()
+                for some, labels in zip(label_generators, drawn.labels, strict=True)
+            }
+            read = labelled_of(sample, ALL_KINDS).labels
+
+            assert alone[sample.key] == sample.members["png"]
+            assert (expected["segmentation"] == read["segmentation"]).mean() > 0.99
+            np.testing.assert_allclose(expected["depth"], read["depth"], atol=1e-3)
+            np.testing.assert_allclose(expected["keypoints"][:, :3], read["keypoints"], atol=0.01)
+
+    def test_it_says_how_certain_each_is(self):
+        """
+        Scores and figures stand in the JSON by kind; the score is the first label generator's.
+        """
+        for sample, info in self.samples():
+            assert set(info.scores) == {"segmentation", "keypoints", "depth"}
+            assert info.score == info.scores["segmentation"]
+            assert set(info.keypoint_confidence) == {"nose", "chin"}
+            assert info.depth["smallest"] <= info.depth["mean"] <= info.depth["largest"]
+            assert SampleInfo.model_validate_json(sample.members["json"]) == info
+
+    def test_a_candidate_must_pass_every_threshold(self):
+        """
+        What one kind finds too uncertain is left out, whatever the others say.
+        """
+        every = [info for _, info in self.samples()]
+        limits = {
+            kind: float(np.quantile([info.scores[kind] for info in every], 0.7))
+            for kind in ("keypoints", "depth")
+        }
+
+        kept = [info for _, info in self.samples(thresholds=limits)]
+
+        first = [i.candidate for i in every if all(i.scores[k] <= limits[k] for k in limits)]
+        assert len(first) < 12
+        assert first == [info.candidate for info in kept][: len(first)]
+        assert all(info.scores[kind] <= limits[kind] for info in kept for kind in limits)
+
+    def test_each_is_calibrated_on_the_same_images(self):
+        """
+        Together or alone, a label generator's scores are distributed the same.
+        """
+        generator, label_generators = all_kinds()
+
+        found = generation.calibrate(generator, label_generators, 0.9, 32, 0, silent)
+
+        assert len(found) == 3
+        for some, together in zip(label_generators, found, strict=True):
+            (alone,) = generation.calibrate(generator, [some], 0.9, 32, 0, silent)
+            assert together.quantiles == pytest.approx(alone.quantiles, rel=1e-4)
+            assert together.bytes_per_sample > alone.bytes_per_sample
+
+    def test_two_of_a_kind_are_refused(self):
+        """
+        A sample has one mask; two label generators of masks cannot both write it.
+        """
+        generator, (masks, *_) = all_kinds()
+
+        with pytest.raises(ValueError, match="of each kind is needed, got segmentation, segm"):
+            generation.draw(generator, [masks, masks], [philox("two")], 1.0)
+
+
 class TestCalibrate:
     def test_quantiles_are_those_of_fresh_samples(self):
         """
         101 rising numbers; about a tenth of other samples lie above the ninetieth.
         """
-        found = generation.calibrate(*networks(), 0.9, 400, 0, silent)
+        (found,) = generation.calibrate(*networks(), 0.9, 400, 0, silent)
 
         assert len(found.quantiles) == 101
         assert found.quantiles == sorted(found.quantiles)
@@ -227,7 +334,7 @@ class TestCalibrate:
         """
         Bytes a sample are those of a shard, its headers included; speed is positive.
         """
-        found = generation.calibrate(*networks(), 0.9, 30, 0, silent)
+        (found,) = generation.calibrate(*networks(), 0.9, 30, 0, silent)
 
         content = [sum(map(len, sample.members.values())) for sample, _ in shard(0)]
         assert found.bytes_per_sample > np.mean(content)
@@ -240,10 +347,10 @@ class TestCalibrate:
         Without a wish all classes are equally likely, and scores follow the mix.
         """
         generator = small_generator(label_dim=2)
-        networks = generator, small_label_generator(generator)
+        networks = generator, [small_label_generator(generator)]
 
-        even = generation.calibrate(*networks, 1.0, 30, 0, silent)
-        one = generation.calibrate(*networks, 1.0, 30, 0, silent, shares=(1.0, 0.0))
+        (even,) = generation.calibrate(*networks, 1.0, 30, 0, silent)
+        (one,) = generation.calibrate(*networks, 1.0, 30, 0, silent, shares=(1.0, 0.0))
 
         assert (even.class_shares, one.class_shares) == ((0.5, 0.5), (1.0, 0.0))
         assert even.quantiles != one.quantiles

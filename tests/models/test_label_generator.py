@@ -1,13 +1,17 @@
+import json
+
 import pytest
 import torch
-from support.networks import SPEC, small_generator, small_label_generator
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from support.networks import ALL_KINDS, DEPTH, POINTS, SPEC, small_generator, small_label_generator
 
 from models import hypercolumns
 from models.errors import CheckpointError
 from models.heads import head_of
-from models.heads.base import Vote
+from models.heads.base import Vote, image_scores
+from models.heatmaps import peaks
 from models.label_generator import (
-    image_scores,
     label_size,
     load_label_generator,
     save_label_generator,
@@ -51,20 +55,52 @@ class TestPredict:
 
         got = made.predict(features)
 
-        assert torch.equal(expected.labels, got.masks.flatten())
+        assert torch.equal(expected.values[:, 0], got.values.flatten())
         torch.testing.assert_close(expected.uncertainty, got.uncertainty.flatten())
 
-    def test_an_image_alone_gets_the_same_label(self):
+    def test_keypoints_are_the_peaks_of_whole_heat_maps(self):
+        """
+        Tiles and portions are put together before peaks are looked for.
+        """
+        generator = small_generator(size=32)
+        made = small_label_generator(generator, members=16, hidden=(256, 4), spec=POINTS)
+        features = features_of(generator, n=2)
+        outputs = slowly(made, features).view(16, 2, 32, 32, 2)
+        expected = peaks(outputs.mean(dim=0).movedim(-1, 1))  # [N, K, 3]
+
+        got = made.predict(features).values
+
+        assert got.shape == (2, 2, 4)
+        torch.testing.assert_close(got[..., :2], expected[..., :2], atol=0.01, rtol=0)
+        torch.testing.assert_close(got[..., 3], expected[..., 2])
+
+    def test_depth_is_the_mean_of_the_members(self):
+        """
+        In the unit of the depth that was learnt, within its range.
+        """
+        generator = small_generator()
+        learnt = {"mean": 4.0, "deviation": 1.5}
+        made = small_label_generator(generator, spec=DEPTH, learnt=learnt)
+        features = features_of(generator)
+        expected = (slowly(made, features).mean(dim=0) * 1.5 + 4.0).clamp(0.1, 9.0)
+
+        got = made.predict(features).values
+
+        assert got.shape == (3, 16, 16)
+        torch.testing.assert_close(expected.flatten(), got.flatten())
+
+    @pytest.mark.parametrize("spec", ALL_KINDS, ids=lambda spec: spec.kind)
+    def test_an_image_alone_gets_the_same_label(self, spec):
         """
         What else is in the batch does not matter.
         """
         generator = small_generator()
-        made, features = small_label_generator(generator), features_of(generator)
+        made, features = small_label_generator(generator, spec=spec), features_of(generator)
 
-        together = made.predict(features).masks
-        alone = [made.predict([f[i : i + 1] for f in features]).masks for i in range(3)]
+        together = made.predict(features).values
+        alone = [made.predict([f[i : i + 1] for f in features]).values for i in range(3)]
 
-        assert torch.equal(together, torch.cat(alone))
+        torch.testing.assert_close(together, torch.cat(alone))
 
     def test_many_members_go_in_tiles(self):
         """
@@ -77,7 +113,7 @@ class TestPredict:
 
         got = made.predict(features)
 
-        assert torch.equal(expected.labels, got.masks.flatten())
+        assert torch.equal(expected.values[:, 0], got.values.flatten())
 
     def test_refuses_the_features_of_another_generator(self):
         """
@@ -117,6 +153,36 @@ class TestFile:
         assert torch.equal(made.predict(features).uncertainty, back.predict(features).uncertainty)
         for name in ("spec", "size", "vote", "feature_shapes", "generator_sha256"):
             assert getattr(made, name) == getattr(back, name)
+
+    def test_keeps_what_the_head_learnt(self, tmp_path):
+        """
+        Depth comes back in its own unit.
+        """
+        generator = small_generator()
+        learnt = {"mean": 4.0, "deviation": 0.5}
+        made = small_label_generator(generator, spec=DEPTH, learnt=learnt)
+
+        save_label_generator(made, tmp_path / "ensemble")
+        back = load_label_generator(tmp_path / "ensemble")
+
+        assert learnt == back.learnt
+        features = features_of(generator)
+        assert torch.equal(made.predict(features).values, back.predict(features).values)
+
+    def test_files_of_before_heads_learnt_are_read(self, tmp_path):
+        """
+        A file that says nothing of what was learnt is of masks, which need nothing.
+        """
+        made = small_label_generator(small_generator())
+        path = tmp_path / "ensemble"
+        save_label_generator(made, path)
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata()
+        about = json.loads(header["about"])
+        del about["learnt"]
+        save_file(load_file(path), path, metadata={**header, "about": json.dumps(about)})
+
+        assert load_label_generator(path).spec == made.spec
 
     def test_refuses_other_files(self, tmp_path):
         """

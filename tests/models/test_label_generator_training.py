@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from support.networks import SPEC, small_generator
+from support.networks import DEPTH, POINTS, SPEC, small_generator
 
 from models import hypercolumns
 from models.configs import LabelGeneratorConfig
@@ -60,7 +60,7 @@ class TestTraining:
         made, _, (generator, ws, masks) = trained(**changes)
 
         _, features = generator.synthesize_with_features(ws)
-        got = made.predict(features).masks.numpy()
+        got = made.predict(features).values.numpy()
 
         assert (got == np.stack(masks)).mean() > 0.9
         assert (Vote.HARD if mode == "paper" else Vote.SOFT) == made.vote
@@ -104,7 +104,7 @@ class TestTraining:
         assert int((targets == UNLABELLED).sum()) == 3 * 128
         made, record, _ = trained(spec=spec, masks=partly)
         assert record["held_out_pixels"] == int(0.05 * 3 * 128)
-        assert made.predict(generator.synthesize_with_features(ws)[1]).masks.max() < 3
+        assert made.predict(generator.synthesize_with_features(ws)[1]).values.max() < 3
 
     def test_records_how_it_went(self):
         """
@@ -145,6 +145,59 @@ class TestTraining:
         large = [m.repeat(2, axis=0).repeat(2, axis=1) for m in masks]
 
         assert torch.equal(trained(masks=large)[0].layers.w1, trained()[0].layers.w1)
+
+
+class TestOtherKinds:
+    """
+    Labels that are no classes, learnt by the same ensemble.
+    """
+
+    def test_depth_is_learnt_in_its_own_unit(self):
+        """
+        What features decide is found again, in the range of the training's depth; pixels without
+        depth teach nothing.
+        """
+        generator, ws, _ = world()
+        images = generator.synthesize(ws)[:, 0]
+        reds = 5 + 2 * (images - images.mean()) / images.std()
+        depths = [np.where(np.arange(16) < 12, red.numpy(), np.nan) for red in reds]
+
+        made, record, _ = trained(DEPTH, depths, max_steps=400)
+
+        got = made.predict(generator.synthesize_with_features(ws)[1]).values
+        error = (got - reds.clamp(0.1, 9)).abs().mean()
+        assert float(error) < 0.3 * float((reds - reds.mean()).abs().mean())
+        valid = sum(((depth > 0.1) & (depth < 9)).sum() for depth in depths)
+        assert record["held_out_pixels"] == int(0.05 * valid)
+        assert made.learnt["mean"] == pytest.approx(5, abs=0.5)
+
+    def test_keypoints_are_learnt_from_images_of_other_sizes(self):
+        """
+        A point at the brightest pixel is found there, though the labelled images were larger.
+        """
+        generator, ws, _ = world(n=6)
+        red = generator.synthesize(ws)[:, 0].flatten(1)
+        places = torch.stack([red.argmax(1) // 16, red.argmax(1) % 16], dim=1)
+        larger = (places.float() + 0.5) * 4 - 0.5
+        labels = [np.array([[*p, 2], [0, 0, 0]], dtype=np.float32) for p in larger.tolist()]
+        settings = config(max_steps=600, hidden=(16, 8))
+
+        made, _ = train_label_generator(
+            generator, ws, labels, POINTS, "0" * 64, settings, silent, [(64, 64)] * 6
+        )
+
+        found = made.predict(generator.synthesize_with_features(ws)[1]).values
+        distance = (found[:, 0, :2] - places).norm(dim=1)
+        assert float(distance.median()) < 1
+
+    def test_points_that_nobody_labelled_are_refused(self):
+        """
+        Without a single point there is nothing to learn from.
+        """
+        nowhere = [np.zeros((2, 3), dtype=np.float32)] * 3
+
+        with pytest.raises(TrainingImpossible, match="0 labelled pixels"):
+            trained(POINTS, nowhere)
 
 
 class TestPaperMode:
@@ -207,5 +260,5 @@ class TestPaperMode:
             generator, ws, masks, SPEC, "0" * 64, config(mode="paper", max_steps=200), silent
         )
 
-        labels = made.predict(generator.synthesize_with_features(ws)[1]).masks
+        labels = made.predict(generator.synthesize_with_features(ws)[1]).values
         assert not np.array_equal(labels.numpy(), np.stack(speckless))

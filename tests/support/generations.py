@@ -71,7 +71,7 @@ def manifest(fragments, spec=SPEC, **changes):
     """
     The manifest of a generation of these shards.
     """
-    tally = GenerationTally(spec.classes)
+    tally = GenerationTally()
     shards = list(tally.watching(fragments))
     facts = {
         "samples": tally.samples,

@@ -4,13 +4,17 @@ import itertools
 
 import torch
 
+from models.heads import head_of
 from models.heads.base import Vote
 from models.label_generator import LabelGenerator, Layers
-from models.labels import SegmentationSpec
+from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator
 
 SPEC = SegmentationSpec(classes=("background", "one", "two"))
+POINTS = KeypointsSpec(names=("nose", "chin"))
+DEPTH = DepthSpec(unit="cm", smallest=0.1, largest=9.0)
+ALL_KINDS = (SPEC, POINTS, DEPTH)
 
 
 def small_generator(size=16, label_dim=0, seed=0, channels=3):
@@ -44,7 +48,7 @@ def small_label_generator(generator, members=3, hidden=(5, 4), spec=SPEC, seed=1
     stream = torch.Generator().manual_seed(seed)
     shapes = tuple(tuple(shape) for shape in generator.feature_shapes)
     channels = sum(shape[0] for shape in shapes)
-    widths = (channels, *hidden, len(spec.classes))
+    widths = (channels, *hidden, head_of(spec).outputs)
     drawn = []
     for i, o in itertools.pairwise(widths):
         drawn.append(torch.randn(members, o, i, generator=stream) / i**0.5)

@@ -369,7 +369,7 @@ class TestGeneration:
         assert (found["shards"], found["count"], found["device"]) == (3, 7, "cpu")
         assert found["batch"] >= 1 <= found["threads"]
         limit = pytest.approx(card["calibration"]["quantiles"][90])
-        assert found["thresholds"] == {"lbl_1": limit}
+        assert found["thresholds"] == {"segmentation": limit}
         assert {"torch", "numpy", "pillow"} <= set(found["versions"])
 
     def test_shards_are_the_same_from_another_worker(self, made, tmp_path):
@@ -407,7 +407,7 @@ class TestGeneration:
         """
         plan.run(made.generation("gnn_psi", psi=0.5))
 
-        own = made.document("generations/gnn_psi/plan.json")["thresholds"]["lbl_1"]
+        own = made.document("generations/gnn_psi/plan.json")["thresholds"]["segmentation"]
         card = made.document("label-generators/lbl_1/card.json")["calibration"]
         assert own != pytest.approx(card["quantiles"][90])
 
@@ -434,7 +434,7 @@ class TestGeneration:
         for name, labels in (("gnn_even", [2.0, 2.0, 2.0]), ("gnn_first", 0)):
             plan.run(conditional.generation(name, labels=labels))
             found = conditional.document(f"generations/{name}/plan.json")
-            thresholds[name] = found["thresholds"]["lbl_1"]
+            thresholds[name] = found["thresholds"]["segmentation"]
 
         assert card["class_shares"] == pytest.approx([1 / 3] * 3)
         assert thresholds["gnn_even"] == pytest.approx(card["quantiles"][90])

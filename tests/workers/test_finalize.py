@@ -11,7 +11,7 @@ from support import generations
 from support.contexts import task_context
 
 from models.data.manifest import GenerationManifest
-from models.data.pictures import labelled_overview
+from models.data.overview import labelled_overview
 from workers import keys
 from workers.errors import TaskFailed
 from workers.params import GenerationParams
@@ -133,8 +133,8 @@ def test_the_overview_shows_the_first_samples(generation, store, image_format):
     finalize.run(generation(image_format=image_format))
 
     sheet = np.asarray(Image.open(io.BytesIO(store.get(f"{HOME}/previews/overview.png"))))
-    pairs = [generations.content(index) for index in range(3)]
-    expected = labelled_overview(pairs, generations.SPEC)
+    pairs = [(image, [mask]) for image, mask in map(generations.content, range(3))]
+    expected = labelled_overview(pairs, [generations.SPEC])
     assert sheet.shape == expected.shape
     if image_format == "png":
         np.testing.assert_array_equal(sheet, expected)

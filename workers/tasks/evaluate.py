@@ -7,7 +7,6 @@ from models.data.sample import read_sample
 from models.data.shards import read_shard
 from models.downstream import Judgement, LabelledImages, judge
 from models.labels import LabelSpec
-from models.metrics.segmentation import mean_iou, per_class_iou
 from workers import keys
 from workers.errors import TaskFailed
 from workers.params import EvaluationParams
@@ -43,21 +42,18 @@ def run(context: TaskContext) -> None:
         "test_dataset_id": params.test_dataset_id,
         "test_images": len(test.images),
         "recipe": params.recipe.model_dump(mode="json"),
-        **_figures(found, spec),
+        **_figures(found),
     }
     context.put_json(final, report)
 
 
-def _figures(found: Judgement, spec: LabelSpec) -> dict[str, Any]:
-    """The report's numbers; a class that never occurs has no IoU (null)."""
-    by_class = zip(spec.classes, per_class_iou(found.confusion).tolist(), strict=True)
+def _figures(found: Judgement) -> dict[str, Any]:
+    """The report's numbers, and the one on validation that the checkpoint was chosen by."""
     return {
-        "miou": mean_iou(found.confusion),
-        "per_class_iou": {name: None if iou != iou else iou for name, iou in by_class},
-        "validation_miou": found.validation_miou,
+        **found.figures,
+        f"validation_{found.chosen_by}": found.validation[found.chosen_by],
         "best_step": found.best_step,
         "seconds": found.seconds,
-        "confusion": found.confusion.tolist(),
     }
 
 

@@ -7,19 +7,20 @@ running it again writes the same bytes.
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from models.data.card import generation_card
-from models.data.images import decode_image, decode_mask, encode_png
+from models.data.images import encode_png
 from models.data.manifest import FileEntry, GenerationManifest, ShardFragment
-from models.data.pictures import labelled_overview
+from models.data.overview import labelled_overview
+from models.data.sample import labelled_of
 from models.data.shards import END, read_shard
 from models.data.summary import GenerationTally
 from models.data.table import write_table
-from models.labels import SegmentationSpec
+from models.labels import LabelSpec
 from workers import keys
 from workers.errors import ObjectNotFound, TaskFailed
 from workers.params import GenerationParams
@@ -53,7 +54,7 @@ class _Plan(BaseModel):
 class _Card(BaseModel):
     """What is needed of a label generator's card.json."""
 
-    label: SegmentationSpec
+    label: LabelSpec
     ensemble: dict[str, str]
     licence: str = ""
     lineage: dict[str, Any] = {}
@@ -69,10 +70,11 @@ def run(context: TaskContext) -> None:
     if context.store.size(context.key(final)) is not None:
         return
     params = context.params(GenerationParams)
-    plan, card = _document(context, "plan.json"), _label_card(context, params)
-    tally = _write_table(context, _Plan.model_validate(plan), card.label)
-    size = _write_overview(context, card.label, params)
-    manifest = _manifest(context, params, plan, card, tally)
+    plan, cards = _document(context, "plan.json"), _label_cards(context, params)
+    labels = [card.label for card in cards.values()]
+    tally = _write_table(context, _Plan.model_validate(plan), labels)
+    size = _write_overview(context, labels)
+    manifest = _manifest(context, plan, cards, tally)
     readme = generation_card(manifest, params.image_format, size)
     (context.scratch / "README.md").write_text(readme, "utf-8", newline="\n")
     files = tuple(_publish(context, path, kind) for path, kind in _FILES)
@@ -89,8 +91,12 @@ def _document(context: TaskContext, path: str) -> dict[str, Any]:
     return document
 
 
-def _label_card(context: TaskContext, params: GenerationParams) -> _Card:
-    (label_generator,) = params.label_generator_ids
+def _label_cards(context: TaskContext, params: GenerationParams) -> dict[str, _Card]:
+    """The label generators' cards by id, in the order that was asked for."""
+    return {each: _label_card(context, each) for each in params.label_generator_ids}
+
+
+def _label_card(context: TaskContext, label_generator: str) -> _Card:
     collection = "label-generators"
     key = context.parent_key(collection, label_generator, keys.FINAL[collection])
     try:
@@ -99,11 +105,11 @@ def _label_card(context: TaskContext, params: GenerationParams) -> _Card:
         raise _incomplete(f"its label generator {label_generator} is not there") from error
 
 
-def _write_table(context: TaskContext, plan: _Plan, label: SegmentationSpec) -> GenerationTally:
+def _write_table(context: TaskContext, plan: _Plan, labels: Sequence[LabelSpec]) -> GenerationTally:
     """Write the table of all samples to the scratch folder; what they add up to."""
-    tally = GenerationTally(label.classes)
+    tally = GenerationTally()
     fragments = tally.watching(_fragments(context, plan.shards))
-    write_table(context.scratch / "metadata.parquet", fragments, label.classes)
+    write_table(context.scratch / "metadata.parquet", fragments, labels)
     if tally.samples != plan.count:
         raise _incomplete(f"its shards hold {tally.samples} samples; {plan.count} were planned")
     return tally
@@ -125,54 +131,52 @@ def _fragment(context: TaskContext, index: int) -> ShardFragment:
     return ShardFragment.model_validate(_document(context, keys.fragment(index)))
 
 
-def _write_overview(
-    context: TaskContext, label: SegmentationSpec, params: GenerationParams
-) -> tuple[int, int]:
+def _write_overview(context: TaskContext, labels: Sequence[LabelSpec]) -> tuple[int, int]:
     """Write a picture of the first samples to the scratch folder; (H, W) of a sample."""
     fragment = _fragment(context, 0)
     first, last = fragment.rows[0], fragment.rows[:_PREVIEWED][-1]
-    size = (first.height, first.width)
     key = context.key(fragment.path)
     data = b"".join(context.store.stream(key, end=last.offset + last.bytes)) + END
-    pairs = [
-        (
-            decode_image(sample.members[params.image_format], sample.key),
-            decode_mask(sample.members["mask.png"], sample.key, label, size),
-        )
-        for sample in read_shard(io.BytesIO(data))
-    ]
+    read = [labelled_of(sample, labels) for sample in read_shard(io.BytesIO(data))]
+    shown = [(some.image, [some.labels[spec.kind] for spec in labels]) for some in read]
     target = context.scratch / "previews" / "overview.png"
     target.parent.mkdir()
-    target.write_bytes(encode_png(labelled_overview(pairs, label)))
-    return size
+    target.write_bytes(encode_png(labelled_overview(shown, labels)))
+    return first.height, first.width
 
 
 def _manifest(
     context: TaskContext,
-    params: GenerationParams,
     plan: dict[str, Any],
-    card: _Card,
+    cards: Mapping[str, _Card],
     tally: GenerationTally,
 ) -> GenerationManifest:
     """The manifest, but for the files beside the shards."""
-    (label_generator,) = params.label_generator_ids
     needed = _Plan.model_validate(plan)
+    labels = tuple(card.label for card in cards.values())
+    sources = {each: {**card.lineage, **card.ensemble} for each, card in cards.items()}
     return GenerationManifest(
         samples=tally.samples,
         candidates=tally.candidates,
         dropped_share=tally.dropped_share,
         shards=tuple(tally.shards),
         files=(),
-        label=card.label,
+        label=labels[0],
+        labels=labels,
         psi=needed.psi,
         seed=needed.seed,
         name=context.resource.name,
-        licence=context.resource.licence or card.licence,
-        lineage={"label_generators": {label_generator: {**card.lineage, **card.ensemble}}},
+        licence=context.resource.licence or _licence(cards),
+        lineage={"label_generators": sources},
         statistics=tally.statistics(),
         versions=needed.versions,
         plan=plan,
     )
+
+
+def _licence(cards: Mapping[str, _Card]) -> str:
+    """All licences that hold for the labels."""
+    return "; ".join(dict.fromkeys(card.licence for card in cards.values() if card.licence))
 
 
 def _publish(context: TaskContext, path: str, content_type: str) -> FileEntry:

@@ -46,10 +46,10 @@ def _is_there(context: TaskContext) -> bool:
 
 def _samples(context: TaskContext, plan: Plan, infos: list[SampleInfo]) -> Iterator[ShardSample]:
     """The shard's samples, each noted in `infos`."""
-    (label_generator_id,) = context.params(GenerationParams).label_generator_ids
-    card = parents.document(context, "label-generators", label_generator_id)
-    label_generator = parents.label_generator(context, label_generator_id, card)
-    generator = parents.generator(context, card["generator_id"])
-    for sample, info in fill_shard(generator, label_generator, plan, context.index, context.report):
+    asked = context.params(GenerationParams).label_generator_ids
+    cards = {each: parents.document(context, "label-generators", each) for each in asked}
+    made = [parents.label_generator(context, each, card) for each, card in cards.items()]
+    generator = parents.generator(context, cards[asked[0]]["generator_id"])
+    for sample, info in fill_shard(generator, made, plan, context.index, context.report):
         infos.append(info)
         yield sample

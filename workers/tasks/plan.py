@@ -1,7 +1,8 @@
 """Fixes all that decides the bytes of a generation, once; says how many shards it has."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -30,12 +31,9 @@ def run(context: TaskContext) -> int:
         kept = json.loads(context.store.get(context.key(PLAN)))
         return int(kept["shards"])
     params = context.params(GenerationParams)
-    (label_generator_id,) = params.label_generator_ids
-    card = parents.document(context, "label-generators", label_generator_id)
-    generator = parents.generator(context, card["generator_id"])
+    cards = _cards(context, params)
+    generator = parents.generator(context, next(iter(cards.values()))["generator_id"])
     shares = _shares(params, generator)
-    quantiles = _quantiles(context, params, card, generator, shares)
-    highest = threshold(quantiles, params.uncertainty.drop)
     plan = Plan(
         count=params.count,
         shard_size=params.shard_size,
@@ -44,7 +42,7 @@ def run(context: TaskContext) -> int:
         device=context.runtime.device.type,
         psi=params.psi,
         seed=params.seed,
-        threshold=highest,
+        thresholds=_thresholds(context, params, cards, generator, shares),
         class_shares=shares,
         image_format=params.image_format,
     )
@@ -52,11 +50,16 @@ def run(context: TaskContext) -> int:
         "schema_version": 1,
         **plan.model_dump(mode="json"),
         "shards": plan.shards,
-        "thresholds": {label_generator_id: highest},
         "versions": {name: version(name) for name in _LIBRARIES},
     }
     context.put_json(PLAN, document)
     return plan.shards
+
+
+def _cards(context: TaskContext, params: GenerationParams) -> dict[str, dict[str, Any]]:
+    """The label generators' cards by id, in the order that was asked for."""
+    asked = params.label_generator_ids
+    return {each: parents.document(context, "label-generators", each) for each in asked}
 
 
 def _shares(params: GenerationParams, generator: Generator) -> Shares:
@@ -67,28 +70,50 @@ def _shares(params: GenerationParams, generator: Generator) -> Shares:
         raise TaskFailed("labels_do_not_fit", f"labels: {error}") from error
 
 
-def _quantiles(
+def _thresholds(
     context: TaskContext,
     params: GenerationParams,
-    card: dict[str, Any],
+    cards: Mapping[str, dict[str, Any]],
     generator: Generator,
     shares: Shares,
-) -> Sequence[float]:
-    """Of the scores at the wanted psi and classes; measured where the card's hold for others."""
-    known = card["calibration"]
-    is_same = known["psi"] == params.psi and tuple(known.get("class_shares", ())) == shares
-    if is_same or params.uncertainty.drop == 0:
-        quantiles: Sequence[float] = known["quantiles"]
-        return quantiles
-    (label_generator_id,) = params.label_generator_ids
-    label_generator = parents.label_generator(context, label_generator_id, card)
+) -> dict[str, float]:
+    """The highest score that each kind of label may have; none where nothing is dropped."""
+    drop = params.uncertainty.drop
+    if drop == 0:
+        return {}
+    known = {each: card["calibration"] for each, card in cards.items()}
+    missing = [each for each in cards if not _holds(known[each], params.psi, shares)]
+    known |= _measured(context, params, {each: cards[each] for each in missing}, generator, shares)
+    limits = {
+        card["label"]["kind"]: threshold(known[each]["quantiles"], drop)
+        for each, card in cards.items()
+    }
+    return {kind: limit for kind, limit in limits.items() if limit is not None}
+
+
+def _holds(calibration: Mapping[str, Any], psi: float, shares: Shares) -> bool:
+    """Whether a card's quantiles are those of images of this psi and these classes."""
+    same_classes = tuple(calibration.get("class_shares", ())) == shares
+    return calibration["psi"] == psi and same_classes
+
+
+def _measured(
+    context: TaskContext,
+    params: GenerationParams,
+    cards: Mapping[str, dict[str, Any]],
+    generator: Generator,
+    shares: Shares,
+) -> dict[str, dict[str, Any]]:
+    """New calibrations of the label generators of these cards, on the same images."""
+    if not cards:
+        return {}
     found = calibrate(
         generator,
-        label_generator,
+        [parents.label_generator(context, each, card) for each, card in cards.items()],
         params.psi,
         CALIBRATION_SAMPLES,
         params.seed,
         context.report,
         shares,
     )
-    return found.quantiles
+    return {each: asdict(one) for each, one in zip(cards, found, strict=True)}

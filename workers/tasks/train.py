@@ -1,12 +1,12 @@
 """Trains a label generator on the images and latents of an inversion, and calibrates it."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from models.data.pictures import colourise, contact_sheet, heat, palette_of
+from models.data.kinds import kind_of
+from models.data.pictures import contact_sheet, heat
 from models.generation import calibrate, draw
 from models.label_generator import LabelGenerator, save_label_generator
 from models.label_generator_training import train_label_generator
@@ -59,11 +59,18 @@ def _trained(
     """The label generator, on the worker's device, and a record of its training."""
     dataset_id = inversion["dataset_id"]
     manifest = parents.dataset(context, dataset_id)
-    masks = [sample.mask for sample in parents.samples(context, dataset_id, manifest)]
+    samples = list(parents.samples(context, dataset_id, manifest))
     latents = parents.latents(context, params.inversion_id, inversion)
     sha256 = parents.document(context, "generators", inversion["generator_id"])["sha256"]
     return train_label_generator(
-        generator, latents, masks, manifest.label, sha256, params.config, context.report
+        generator,
+        latents,
+        [sample.mask for sample in samples],
+        manifest.label,
+        sha256,
+        params.config,
+        context.report,
+        [(sample.image.shape[0], sample.image.shape[1]) for sample in samples],
     )
 
 
@@ -84,8 +91,8 @@ def _calibration(
 ) -> dict[str, Any]:
     """The card's entries on scores and speed."""
     config = params.config
-    found = calibrate(
-        generator, made, config.psi, config.calibration_samples, config.seed, context.report
+    (found,) = calibrate(
+        generator, [made], config.psi, config.calibration_samples, config.seed, context.report
     )
     measured = asdict(found)
     speed = {name: measured.pop(name) for name in ("images_per_second", "bytes_per_sample")}
@@ -97,13 +104,14 @@ def _write_preview(
     context: TaskContext, generator: Generator, made: LabelGenerator, psi: float
 ) -> str:
     """Generated images beside their labels and where the members disagree."""
-    palette = palette_of(made.spec)
-    most = math.log(min(len(made.layers.b1), len(made.spec.classes)))
+    kind, brightest = kind_of(made.spec), made.head.brightest(len(made.layers.b1))
     cells = []
     for some in in_portions(range(PREVIEWED), COLUMNS):
-        drawn = draw(generator, made, [philox("preview", index) for index in some], psi)
-        for image, mask, doubt in zip(drawn.images, drawn.masks, drawn.uncertainty, strict=True):
-            cells += [image, colourise(mask, palette), heat(doubt / max(most, 1e-6))]
+        drawn = draw(generator, [made], [philox("preview", index) for index in some], psi)
+        (labels,) = drawn.labels
+        found = (labels.values.numpy(), labels.uncertainty.numpy())
+        for image, label, doubt in zip(drawn.images, *found, strict=True):
+            cells += [image, kind.picture(image, label), heat(doubt / brightest)]
     captions = ("image", "label", "uncertainty") * COLUMNS
     sheet = contact_sheet(list(in_portions(cells, 3 * COLUMNS)), captions, tile=128)
     return publish_picture(context, sheet, attempt_path(context, "preview.png"))

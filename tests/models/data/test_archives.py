@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.archives import Archive, ArchiveLimits
+from models.data.admission import ArchiveLimits
+from models.data.archives import Archive
 from models.errors import InvalidDataset, InvalidImage
 
 
@@ -127,7 +128,7 @@ def test_duplicates_are_refused(tmp_path):
     """
     (problem,) = refused(zipped(tmp_path, [("a.png", b"1"), ("a.png", b"2")]))
 
-    assert problem == ("a.png", "is in the zip twice; keep one of the two")
+    assert problem == ("a.png", "is in the archive twice; keep one of the two")
 
 
 def test_other_compressions_are_refused(tmp_path):
@@ -183,7 +184,7 @@ class TestLimits:
 
         ((_, problem),) = refused(path, ArchiveLimits(members=3))
 
-        assert problem == "holds 4 entries, over 3; split the dataset"
+        assert problem == "holds more than 3 entries; split the dataset"
 
     def test_a_huge_table_of_contents_is_not_read(self, tmp_path):
         """

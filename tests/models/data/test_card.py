@@ -1,4 +1,5 @@
 import re
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -7,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import generations
 
-from models.data.card import generation_card, quoted
-from models.labels import SegmentationSpec
+from models.data.card import generation_card
+from models.data.images import encode_png
+from models.data.kinds import kind_of
+from models.data.manifest import GenerationStatistics
+from models.data.shards import ShardSample, write_shard
+from models.data.text import quoted
+from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 
 
 def card(tmp_path, count=7, image_format="png", spec=generations.SPEC, **changes):
@@ -100,6 +106,85 @@ class TestHead:
         (config,) = head(card(tmp_path))["configs"]
 
         assert config["data_files"] == [{"split": "train", "path": "data/shard-*.tar"}]
+
+
+class TestSeveralKinds:
+    """
+    A generation of masks, keypoints and depth.
+    """
+
+    LABELS = (generations.SPEC, KeypointsSpec(names=("nose | tip",)), DepthSpec(unit="cm"))
+    DEPTH: ClassVar = {"smallest": 1.0, "mean": 2.0, "largest": 3.0, "labelled_share": 1.0}
+
+    def card(self, tmp_path):
+        """
+        Its card.
+        """
+        statistics = GenerationStatistics(
+            class_pixel_share=dict.fromkeys(generations.SPEC.classes, 0.3),
+            keypoint_confidence={"nose | tip": 0.75},
+            depth=self.DEPTH,
+        )
+        return card(tmp_path, labels=self.LABELS, statistics=statistics)
+
+    def test_types_every_file(self, tmp_path):
+        """
+        Points are lists of floats, depth is an array of the pictures' size, and the facts have
+        the figures of each kind.
+        """
+        read = head(self.card(tmp_path))
+
+        features = {feature["name"]: feature for feature in read["dataset_info"]["features"]}
+        shape = {"array2_d": {"dtype": "float32", "shape": list(generations.SIZE)}}
+        assert features["depth.npy"]["dtype"] == shape
+        points = {
+            field["name"]: field["sequence"] for field in features["keypoints.json"]["struct"]
+        }
+        assert points == {"confidence": "float64", "keypoints": "float64", "names": "string"}
+        facts = {field["name"]: field for field in features["json"]["struct"]}
+        assert [f["name"] for f in facts["scores"]["struct"]] == [s.kind for s in self.LABELS]
+        assert [f["name"] for f in facts["depth"]["struct"]] == list(self.DEPTH)
+        tasks = ["image-segmentation", "keypoint-detection", "depth-estimation"]
+        assert read["task_categories"] == tasks
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")  # WebDataset's own.
+    def test_its_example_reads_every_kind(self, tmp_path, monkeypatch):
+        """
+        The program in the card runs as it stands, and gives labels as arrays and lists.
+        """
+        arrays = (np.ones((8, 6), np.uint8), np.float32([[1, 2, 2]]), np.ones((8, 6), np.float32))
+        pairs = zip(map(kind_of, self.LABELS), arrays, strict=True)
+        members = {kind.member: kind.encode(array) for kind, array in pairs}
+        picture = encode_png(generations.content(0)[0])
+        sample = ShardSample("000000000", {"png": picture, "json": b"{}", **members})
+        text = self.card(tmp_path / "made")
+        (program,) = re.findall(r"```python\n(import io.*?)```", text, re.DOTALL)
+        folder = tmp_path / "one"
+        (folder / "data").mkdir(parents=True)
+        for shard in range(3):
+            write_shard(folder / f"data/shard-{shard:06d}.tar", [sample])
+        seen = []
+        monkeypatch.chdir(folder)
+
+        exec(program + "    seen.append((mask, keypoints, depth))\n", {"seen": seen})
+
+        mask, keypoints, depth = seen[0]
+        np.testing.assert_array_equal(arrays[0], mask)
+        assert keypoints["keypoints"] == [2.0, 1.0, 2.0]
+        np.testing.assert_array_equal(arrays[2], depth)
+
+    def test_says_what_each_label_is(self, tmp_path):
+        """
+        People learn of the classes, the points, the unit, and how to read each file.
+        """
+        text = self.card(tmp_path)
+
+        assert "| 0 | background | `#181a26` | 30.00 % |\n" in text
+        assert "| 0 | nose \\| tip | 0.75 |\n" in text
+        assert "Depth in cm: 2 on average" in text
+        for name in ("mask.png", "keypoints.json", "depth.npy"):
+            assert f"- `{name}`: " in text
+            assert f' = sample["{name}"]\n' in text
 
 
 @settings(deadline=None)

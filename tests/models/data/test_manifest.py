@@ -38,6 +38,20 @@ class TestSampleInfo:
         with pytest.raises(ValidationError, match="finite"):
             SampleInfo(**{**generations.info(0).model_dump(), "score": value})
 
+    def test_has_figures_of_its_kinds_alone(self):
+        """
+        A sample of masks says nothing of keypoints and depth, not even that they are not there.
+        """
+        facts = json.loads(generations.info(0).to_json())
+
+        assert not facts.keys() & {"keypoint_confidence", "depth", "scores"}
+        assert {"class_pixel_share"} == generations.info(0).by_field.keys()
+        other = {**generations.info(0).model_dump(), "depth": {"mean": 1.0}, "scores": {"depth": 2}}
+        del other["class_pixel_share"]
+        info = SampleInfo(**other)
+        assert info.by_field == {"depth": {"mean": 1.0}}
+        assert info == SampleInfo.model_validate_json(info.to_json())
+
 
 class TestShardFragment:
     def test_rows_find_their_bytes(self, tmp_path):
@@ -95,6 +109,16 @@ def test_a_manifest_survives_json(tmp_path):
 
     assert manifest == GenerationManifest.model_validate_json(manifest.model_dump_json())
     assert pytest.approx(manifest.dropped_share) == 2 / 7
+
+
+def test_a_manifest_of_one_kind_has_its_labels(tmp_path):
+    """
+    Manifests from before there were several kinds name their label once.
+    """
+    stored = generations.manifest(generations.write_generation(tmp_path, 2)).model_dump()
+    del stored["labels"]
+
+    assert GenerationManifest.model_validate(stored).labels == (generations.SPEC,)
 
 
 def test_an_unknown_field_is_an_error(tmp_path):

@@ -188,18 +188,3 @@ def test_the_legend_wraps():
     assert len(narrow) > len(wide)
     for colour in palette:
         assert (narrow == colour).all(axis=-1).sum() > 100
-
-
-@pytest.mark.parametrize(("samples", "rows"), [(1, 1), (4, 1), (5, 2), (16, 4)])
-def test_an_overview_shows_samples_and_their_labels(samples, rows):
-    """
-    Any number of samples is laid out four a row, each beside its painted mask.
-    """
-    spec = SegmentationSpec(classes=("a", "b", "c"), palette=PALETTE)
-    mask = np.full((160, 160), 2, dtype=np.uint8)
-
-    sheet = pictures.labelled_overview([(flat((1, 2, 3), 160, 160), mask)] * samples, spec)
-
-    assert rows * 164 < len(sheet) < rows * 164 + 70
-    assert (sheet == (1, 2, 3)).all(axis=-1).sum() == samples * 160 * 160
-    assert (sheet == PALETTE[2]).all(axis=-1).sum() >= samples * 160 * 160

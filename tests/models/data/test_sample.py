@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.images import encode_png
-from models.data.sample import MAX_KEY, item_key, read_sample
+from models.data.kinds import kind_of
+from models.data.sample import MAX_KEY, item_key, labelled_of, read_sample
+from models.data.shards import ShardSample
 from models.errors import InvalidImage
-from models.labels import SegmentationSpec
+from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 
 SPEC = SegmentationSpec(classes=("a", "b"))
 
@@ -47,6 +49,44 @@ class TestItemKey:
         Where letters are lost, keys still differ.
         """
         assert item_key(one) != item_key(other)
+
+
+class TestLabelledOf:
+    LABELS = (SPEC, KeypointsSpec(names=("nose",)), DepthSpec())
+    ARRAYS = (
+        np.ones((2, 3), np.uint8),
+        np.float32([[1, 2, 2]]),
+        np.full((2, 3), 4, np.float32),
+    )
+
+    def sample(self, **changed):
+        """
+        A sample of a shard with labels of all kinds.
+        """
+        kinds = [kind_of(spec) for spec in self.LABELS]
+        pairs = zip(kinds, self.ARRAYS, strict=True)
+        members = {kind.member: kind.encode(array) for kind, array in pairs}
+        picture = encode_png(np.zeros((2, 3, 3), np.uint8))
+        return ShardSample("k", {"png": picture, "json": b"{}", **members, **changed})
+
+    def test_reads_every_kind(self):
+        """
+        What was written into a shard comes back, by kind.
+        """
+        found = labelled_of(self.sample(), self.LABELS)
+
+        assert found.image.shape == (2, 3, 3)
+        for spec, array in zip(self.LABELS, self.ARRAYS, strict=True):
+            np.testing.assert_array_equal(array, found.labels[spec.kind])
+
+    def test_names_the_file_at_fault(self):
+        """
+        A label that does not fit is called as it is in the shard.
+        """
+        broken = self.sample(**{"depth.npy": b"nothing"})
+
+        with pytest.raises(InvalidImage, match=r"^k\.depth\.npy: is no whole \.npy file"):
+            labelled_of(broken, self.LABELS)
 
 
 class TestReadSample:

@@ -54,7 +54,7 @@ def test_a_generation_adds_up(tmp_path):
     Samples, candidates and mean shares are those of all shards together, each let through.
     """
     fragments = generations.write_generation(tmp_path, 7)
-    tally = GenerationTally(generations.SPEC.classes)
+    tally = GenerationTally()
 
     assert fragments == list(tally.watching(fragments))
     assert (tally.samples, tally.candidates) == (7, 10)

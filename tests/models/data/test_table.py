@@ -2,8 +2,9 @@ import pyarrow.parquet as pq
 from support import generations
 
 from models.data.table import write_table
+from models.labels import DepthSpec, KeypointsSpec
 
-CLASSES = generations.SPEC.classes
+LABELS = [generations.SPEC]
 
 
 def test_has_a_row_per_sample(tmp_path):
@@ -11,7 +12,7 @@ def test_has_a_row_per_sample(tmp_path):
     Rows are the samples in order, with all that is known of each and where it lies.
     """
     fragments = generations.write_generation(tmp_path, 5)
-    write_table(tmp_path / "m.parquet", fragments, CLASSES)
+    write_table(tmp_path / "m.parquet", fragments, LABELS)
 
     rows = pq.read_table(tmp_path / "m.parquet").to_pylist()
 
@@ -27,7 +28,7 @@ def test_has_a_row_group_per_shard(tmp_path):
     """
     A reader that wants one shard's rows reads one group.
     """
-    write_table(tmp_path / "m.parquet", generations.write_generation(tmp_path, 7), CLASSES)
+    write_table(tmp_path / "m.parquet", generations.write_generation(tmp_path, 7), LABELS)
 
     assert pq.ParquetFile(tmp_path / "m.parquet").num_row_groups == 3
 
@@ -36,11 +37,13 @@ def test_can_be_filtered_by_class(tmp_path):
     """
     Class shares are columns of their own within a struct, under the classes' names.
     """
-    write_table(tmp_path / "m.parquet", generations.write_generation(tmp_path, 4), CLASSES)
+    write_table(tmp_path / "m.parquet", generations.write_generation(tmp_path, 4), LABELS)
 
     columns = pq.read_table(tmp_path / "m.parquet", columns=["class_pixel_share"]).flatten()
 
-    assert [f"class_pixel_share.{name}" for name in CLASSES] == columns.column_names
+    assert [
+        f"class_pixel_share.{name}" for name in generations.SPEC.classes
+    ] == columns.column_names
 
 
 def test_equal_rows_give_equal_bytes(tmp_path):
@@ -49,6 +52,24 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     """
     fragments = generations.write_generation(tmp_path, 5)
     for name in ("one", "other"):
-        write_table(tmp_path / name, iter(fragments), CLASSES)
+        write_table(tmp_path / name, iter(fragments), LABELS)
 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_kinds_have_columns_of_their_own(tmp_path):
+    """
+    Scores and figures of each kind are structs; kinds that are not there have no column.
+    """
+    path = tmp_path / "m.parquet"
+    (fragment,) = generations.write_generation(tmp_path, 1)
+    figures = {"keypoint_confidence": {"nose": 0.5}, "scores": {"keypoints": 1.0, "depth": 2.0}}
+    depth = {"smallest": 1.0, "mean": 2.0, "largest": 3.0, "labelled_share": 0.5}
+    row = fragment.rows[0].model_copy(update={**figures, "depth": depth, "class_pixel_share": None})
+
+    labels = [KeypointsSpec(names=("nose",)), DepthSpec()]
+    write_table(path, [fragment.model_copy(update={"rows": (row,)})], labels)
+
+    (read,) = pq.read_table(path).to_pylist()
+    assert {**figures, "depth": depth} == {name: read[name] for name in (*figures, "depth")}
+    assert "class_pixel_share" not in read
