@@ -128,7 +128,8 @@ class Recipe(Config):
         width: channels of the network's finest layer.
         longest_side: larger pictures are reduced to it, in pixels.
         flip: whether mirrored pictures are as good as the given ones.
-        flip_pairs: ids of classes that change places in a mirror.
+        flip_pairs: ids of classes that change places in a mirror; keypoints have theirs in their
+            `KeypointsSpec`.
         seed: of initial weights, order and augmentation.
     """
 

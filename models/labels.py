@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
+Vocabulary = tuple[str, tuple[str, ...]]
+"""What must be the same for labels to be compared: what it is called, and the names."""
 
 MAX_KEYPOINTS = 256
 MAX_CLASSES = 255  # One byte a pixel; 255 itself stays free for "ignore".
@@ -40,6 +42,11 @@ class SegmentationSpec(BaseModel):
                 f"palette has {len(self.palette)} colours for {len(self.classes)} classes"
             )
         return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The classes."""
+        return "classes", self.classes
 
 
 class KeypointsSpec(BaseModel):
@@ -73,6 +80,11 @@ class KeypointsSpec(BaseModel):
             raise ValueError("a keypoint is in two flip_pairs")
         return self
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The points."""
+        return "points", self.names
+
 
 class DepthSpec(BaseModel):
     """A distance per pixel: float32 [H, W], NaN where there is none.
@@ -100,6 +112,11 @@ class DepthSpec(BaseModel):
         if self.log and self.smallest == 0:
             raise ValueError("a logarithm is to be learnt, so smallest must be above 0")
         return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The unit."""
+        return "unit", (self.unit,)
 
 
 LabelSpec = Annotated[SegmentationSpec | KeypointsSpec | DepthSpec, Field(discriminator="kind")]

@@ -1,7 +1,6 @@
 """The labelled images of an open dataset: judged as they come, stored as the trainers read them."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -10,14 +9,18 @@ from typing import Self
 
 from redis import Redis
 
-from models.data.images import encode_png
-from models.data.sample import Sample, item_key, read_sample
-from service.errors import DatasetEmpty, DatasetSealed, FieldError, ItemExists
+from models.data.formats.single import read_single
+from models.data.labelled import Labelled
+from models.data.sample import item_key
+from models.errors import InvalidDataset
+from models.labels import LabelSpec
+from service.errors import DatasetEmpty, DatasetSealed, FieldError, ItemExists, Unprocessable
 from service.resources import Resources, View, job_id_of
 from service.room import Room
 from service.schemas import ItemBody
-from workers import keys
+from workers import items, keys
 from workers.errors import NotFound
+from workers.items import StoredFile
 from workers.jobs import JobKind
 from workers.params import DatasetParams
 from workers.resources import Resource
@@ -25,6 +28,9 @@ from workers.storage.base import ObjectStore
 
 # Pictures decoded at once: 150 MB each at the most.
 _DECODERS = 4
+PARTS: Mapping[str, str] = {"segmentation": "label", "keypoints": "keypoints", "depth": "depth"}
+"""What the part of a form is called that brings a label of each kind."""
+
 _LOCK_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.01
 
@@ -58,7 +64,12 @@ class Items:
         self._decoders = BoundedSemaphore(_DECODERS)
 
     def judge(
-        self, tenant: str, dataset_id: str, key: str | None, image: SentFile, mask: SentFile
+        self,
+        tenant: str,
+        dataset_id: str,
+        key: str | None,
+        image: SentFile,
+        labels: Mapping[str, SentFile],
     ) -> "Item":
         """An item, read and found good; nothing is stored yet.
 
@@ -67,21 +78,27 @@ class Items:
             dataset_id: the dataset.
             key: the item's name; by default its image's, without the extension.
             image: PNG, JPEG or WebP.
-            mask: a PNG of class ids, of the image's size.
+            labels: by kind; see `models.data.formats.single`.
 
         Raises:
             NotFound: there is no such dataset.
             DatasetSealed: it does not change any more.
+            Unprocessable: a label is missing, or of a kind that the dataset has not.
             InvalidImage: one of the files cannot be used.
             InsufficientStorage: the store has too little room.
         """
         dataset = self._open_dataset(tenant, dataset_id)
-        label = DatasetParams.model_validate(dataset.spec).label
+        reading = _params(dataset).reading
+        _check_kinds(dataset_id, reading.labels, labels)
         name = item_key(key or PurePath(image.name).stem)
+        files = {kind: (label.name, label.data) for kind, label in labels.items()}
         with self._decoders:
-            files = (image.name, image.data), (mask.name, mask.data)
-            item = Item.of(dataset, read_sample(name, *files, label))
-        self._room.require(len(item.image) + len(item.mask), f"item {name!r}")
+            try:
+                read = read_single(name, (image.name, image.data), files, reading)
+            except InvalidDataset as error:
+                raise Unprocessable(str(error), "make a dataset with other options") from error
+            item = Item.of(dataset, read, reading.labels)
+        self._room.require(item.bytes, f"item {name!r}")
         return item
 
     def add(self, item: "Item") -> tuple[ItemBody, bool]:
@@ -102,7 +119,7 @@ class Items:
             DatasetSealed: it does not change any more.
         """
         dataset = self._open_dataset(tenant, dataset_id)
-        places = [_place(dataset, path) for path in keys.item(item_key(key))]
+        places = _places(dataset, item_key(key))
         with self._locked(dataset):
             if all(self._store.size(place) is None for place in places):
                 raise NotFound(f"dataset {dataset_id} has no item {key[:80]!r}")
@@ -118,7 +135,7 @@ class Items:
             DatasetEmpty: it has no items.
         """
         dataset = self._open_dataset(tenant, dataset_id)
-        if not any(self._store.list(_place(dataset, "items/"))):
+        if not any(self._store.list(_place(dataset, keys.ITEMS))):
             raise _empty(dataset)
         return dataset
 
@@ -132,28 +149,29 @@ class Items:
             return self._resources.submit(sealed, JobKind.INGEST)
 
     def _write(self, item: "Item") -> bool:
-        image, mask = (_place(item.dataset, path) for path in keys.item(item.body.key))
-        if self._store.size(image) is not None and self._store.size(mask) is not None:
-            there = self._store.get(image), self._store.get(mask)
-            if there == (item.image, item.mask):
+        files = {_place(item.dataset, file.path): file for file in item.files.values()}
+        if all(self._store.size(place) is not None for place in files):
+            if all(self._store.get(place) == file.data for place, file in files.items()):
                 return True
             raise ItemExists(
                 f"dataset {item.dataset.id} has another item {item.body.key!r}",
                 "send it under another `key`, or DELETE the one that is there",
                 [FieldError("/key", "taken by another item")],
             )
-        self._store.put(image, item.image, "image/png")
-        self._store.put(mask, item.mask, "image/png")
+        for place, file in files.items():
+            self._store.put(place, file.data, file.content_type)
         return False
 
     def _whole_items(self, dataset: Resource) -> set[str]:
-        """The keys of all items, once halves of items that a crash left behind are removed."""
+        """The keys of all items, once parts of items that a crash left behind are removed."""
         found: dict[str, list[str]] = {}
-        for info in self._store.list(_place(dataset, "items/")):
+        for info in self._store.list(_place(dataset, keys.ITEMS)):
             found.setdefault(info.key.rpartition("/")[2].partition(".")[0], []).append(info.key)
-        for place in [places[0] for places in found.values() if len(places) == 1]:
-            self._store.delete(place)
-        return {key for key, places in found.items() if len(places) == 2}
+        broken = [key for key, places in found.items() if set(places) != set(_places(dataset, key))]
+        for key in broken:
+            for place in found.pop(key):
+                self._store.delete(place)
+        return set(found)
 
     def _open_dataset(self, tenant: str, dataset_id: str) -> Resource:
         dataset = self._resources.load(tenant, "datasets", dataset_id)
@@ -177,28 +195,34 @@ class Items:
 
 @dataclass(frozen=True)
 class Item:
-    """An item of a dataset, as it is stored."""
+    """An item of a dataset, as it is stored.
+
+    Attributes:
+        files: by role; see `workers.items`.
+    """
 
     dataset: Resource
-    image: bytes
-    mask: bytes
+    files: Mapping[str, StoredFile]
     body: ItemBody
 
     @classmethod
-    def of(cls, dataset: Resource, sample: Sample) -> Self:
-        """A sample as an item."""
-        image, mask = encode_png(sample.image), encode_png(sample.mask)
-        image_path, mask_path = keys.item(sample.key)
-        height, width = sample.mask.shape
+    def of(cls, dataset: Resource, read: Labelled, labels: Sequence[LabelSpec]) -> Self:
+        """A labelled picture as an item."""
+        files = items.stored(read, labels)
+        height, width = read.image.shape[:2]
         body = ItemBody(
-            key=sample.key,
-            image=image_path,
-            mask=mask_path,
+            key=read.key,
+            image=files[items.IMAGE].entry,
+            labels={spec.kind: files[spec.kind].entry for spec in labels},
             height=height,
             width=width,
-            sha256={"image": _sha256(image), "mask": _sha256(mask)},
         )
-        return cls(dataset, image, mask, body)
+        return cls(dataset, files, body)
+
+    @property
+    def bytes(self) -> int:
+        """The room that it takes."""
+        return sum(len(file.data) for file in self.files.values())
 
 
 def _empty(dataset: Resource) -> DatasetEmpty:
@@ -212,5 +236,33 @@ def _place(dataset: Resource, path: str) -> str:
     return keys.inside(dataset.tenant, dataset.collection, dataset.id, path)
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _places(dataset: Resource, key: str) -> list[str]:
+    """Where all files of an item lie."""
+    paths = items.paths(key, _params(dataset).reading.labels)
+    return [_place(dataset, path) for path in paths.values()]
+
+
+def _params(dataset: Resource) -> DatasetParams:
+    return DatasetParams.model_validate(dataset.spec)
+
+
+def _check_kinds(dataset_id: str, labels: Sequence[LabelSpec], sent: Mapping[str, object]) -> None:
+    """Refuse labels that the dataset has not, and the lack of those that it has.
+
+    Raises:
+        Unprocessable: with every such part of the form.
+    """
+    wanted = [spec.kind for spec in labels]
+    there = " and ".join(PARTS[kind] for kind in wanted)
+    errors = [
+        FieldError(f"/{PARTS[kind]}", f"{dataset_id} has no {kind}; send {there}")
+        for kind in sent
+        if kind not in wanted
+    ] + [
+        FieldError(f"/{PARTS[kind]}", f"is missing: every item of {dataset_id} needs its {kind}")
+        for kind in wanted
+        if kind not in sent
+    ]
+    if errors:
+        detail = "; ".join(f"{error.pointer[1:]}: {error.detail}" for error in errors)
+        raise Unprocessable(detail, f"send image, {there}", errors)

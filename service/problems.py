@@ -172,7 +172,7 @@ def _explained(scope: Scope, error: RequestValidationError) -> Exception:
             "the body's Content-Type is not application/json",
             "send the header Content-Type: application/json",
         )
-    fields = [_found(e) for e in found]
+    fields = [_found(e, error.body) for e in found]
     detail = "; ".join(f"{f.pointer.lstrip('/') or f.place}: {f.detail}" for f in fields)
     return Unprocessable(detail, "correct what `errors` names", fields)
 
@@ -182,10 +182,29 @@ def _is_json(scope: Scope) -> bool:
     return bool(types) and b"json" in types[0].lower()
 
 
-def _found(error: Mapping[str, Any]) -> FieldError:
+def _found(error: Mapping[str, Any], body: object) -> FieldError:
     place, *path = error["loc"]
+    if place == "body":
+        path = list(_without_tags(path, body, error["type"] == "missing"))
     pointer = "".join(f"/{_escaped(str(part))}" for part in path)
     return FieldError(pointer, "".join(_sentence(error)), str(place))
+
+
+def _without_tags(path: Sequence[str | int], body: Any, is_missing: bool) -> Iterator[str | int]:
+    """The way to a field of the body, without the names of union members that pydantic puts in.
+
+    Args:
+        path: as pydantic says it.
+        body: what was sent; None where that is not known.
+        is_missing: whether the last part is a field that is not there.
+    """
+    for place, part in enumerate(path, start=1):
+        try:
+            body = body[part]
+        except (TypeError, LookupError):
+            if body is not None and not (is_missing and place == len(path)):
+                continue
+        yield part
 
 
 def _sentence(error: Mapping[str, Any]) -> Iterator[str]:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.configs import InversionConfig, LabelGeneratorConfig
+from models.data.manifest import ItemFile
 from workers.jobs import JobRecord
 from workers.params import (
-    DatasetParams,
     EvaluationParams,
     GenerationParams,
     InversionParams,
+    Kind,
     Params,
     RegisterEncoderParams,
     RegisterParams,
@@ -28,14 +29,10 @@ Licence = Annotated[
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 T = TypeVar("T")
 
-_FACES: Mapping[str, Any] = {
-    "kind": "segmentation",
-    "classes": ["background", "skin", "hair", "eyes", "mouth"],
-}
 
-
-def _examples(*examples: Mapping[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [dict(e) for e in examples]})
+def examples(*requests: Mapping[str, Any]) -> ConfigDict:
+    """The configuration of a model whose documentation shows these requests."""
+    return ConfigDict(json_schema_extra={"examples": [dict(each) for each in requests]})
 
 
 class ResourceState(StrEnum):
@@ -55,7 +52,7 @@ class ResourceState(StrEnum):
 class UploadRequest(Params):
     """A file that is about to be sent."""
 
-    model_config = _examples({"filename": "ffhq.pkl", "size": 381673535})
+    model_config = examples({"filename": "ffhq.pkl", "size": 381673535})
 
     filename: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     size: int | None = Field(default=None, ge=0, description="bytes, where known")
@@ -65,7 +62,7 @@ class UploadRequest(Params):
 class GeneratorRequest(RegisterParams):
     """A StyleGAN2 checkpoint that was uploaded, or that lies in a bucket."""
 
-    model_config = _examples(
+    model_config = examples(
         {"name": "faces 1024", "licence": "CC-BY-NC-SA-4.0", "upload_id": "upl_01jd5"},
         {"name": "cars 512", "licence": "", "source": "s3://models/stylegan2-car-config-f.pkl"},
     )
@@ -77,7 +74,7 @@ class GeneratorRequest(RegisterParams):
 class EncoderRequest(RegisterEncoderParams):
     """A pSp, e4e or ReStyle checkpoint that was uploaded, or that lies in a bucket."""
 
-    model_config = _examples(
+    model_config = examples(
         {"name": "ReStyle faces", "upload_id": "upl_01jd5", "register_decoder": True},
         {"name": "e4e cars", "source": "s3://models/e4e_cars_encode.pt", "family": "e4e"},
     )
@@ -90,22 +87,10 @@ class EncoderRequest(RegisterEncoderParams):
     )
 
 
-class DatasetRequest(DatasetParams):
-    """What a dataset's labels mean; with an `upload_id` it is read from a zip."""
-
-    model_config = _examples(
-        {"name": "faces, 16 labelled", "licence": "CC-BY-4.0", "label": _FACES},
-        {"name": "faces", "licence": "", "label": _FACES, "upload_id": "upl_01jd5"},
-    )
-
-    name: Name = ""
-    licence: Licence = ""
-
-
 class InversionRequest(InversionParams):
     """Whose latents to find, in which generator."""
 
-    model_config = _examples(
+    model_config = examples(
         {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5"},
         {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5", "encoder_id": "enc_01jd5"},
         {
@@ -121,7 +106,7 @@ class InversionRequest(InversionParams):
 class LabelGeneratorRequest(Params):
     """What to train on: an inversion, or a dataset and a generator to make one of first."""
 
-    model_config = _examples(
+    model_config = examples(
         {"name": "faces", "inversion_id": "inv_01jd5"},
         {
             "dataset_id": "dst_01jd5",
@@ -129,6 +114,7 @@ class LabelGeneratorRequest(Params):
             "inversion": {"steps": 300},
             "config": {"members": 10},
         },
+        {"name": "faces, landmarks", "inversion_id": "inv_01jd5", "kind": "keypoints"},
     )
 
     name: Name = ""
@@ -137,6 +123,9 @@ class LabelGeneratorRequest(Params):
     generator_id: str | None = None
     inversion: InversionConfig = Field(
         default=InversionConfig(), description="of the inversion that is made first"
+    )
+    kind: Kind | None = Field(
+        default=None, description="which of the dataset's labels is learnt; null for the first"
     )
     config: LabelGeneratorConfig = LabelGeneratorConfig()
 
@@ -149,9 +138,9 @@ class LabelGeneratorRequest(Params):
 
 
 class GenerationRequest(GenerationParams):
-    """How many labelled images, of which label generator, under which rule."""
+    """How many labelled images, of which label generators, under which rule."""
 
-    model_config = _examples(
+    model_config = examples(
         {
             "name": "faces 10k",
             "label_generator_ids": ["lbl_01jd5"],
@@ -159,6 +148,11 @@ class GenerationRequest(GenerationParams):
             "seed": 7,
             "psi": 0.7,
             "uncertainty": {"drop": 0.1},
+        },
+        {
+            "name": "faces with masks, landmarks and depth",
+            "label_generator_ids": ["lbl_01jd5", "lbl_01jd6", "lbl_01jd7"],
+            "count": 10000,
         },
         {
             "name": "ships and planes of a conditional generator",
@@ -174,11 +168,12 @@ class GenerationRequest(GenerationParams):
 class EvaluationRequest(EvaluationParams):
     """What the downstream network is trained on, and what it is tested on."""
 
-    model_config = _examples(
+    model_config = examples(
         {
             "generation_id": "gnn_01jd5",
             "validation_dataset_id": "dst_01jd5",
             "test_dataset_id": "dst_01jd6",
+            "kind": "segmentation",
         }
     )
 
@@ -253,14 +248,13 @@ class UploadBody(BaseModel):
 
 
 class ItemBody(BaseModel):
-    """A labelled image of an open dataset, as it was stored: RGB and 'L' PNGs."""
+    """A labelled image of an open dataset, as it was stored: an RGB PNG, and labels by kind."""
 
     key: str
-    image: str
-    mask: str
+    image: ItemFile
+    labels: dict[str, ItemFile]
     height: int
     width: int
-    sha256: dict[str, str]
 
 
 class FileBody(BaseModel):
@@ -277,12 +271,18 @@ class EstimateBody(BaseModel):
 
     samples: int
     shards: int
-    candidates_expected: int = Field(description="images drawn, dropped ones included")
-    bytes: int | None
-    seconds: float | None = Field(description="on a machine like the one in `basis`")
+    candidates_expected: int = Field(
+        description="images drawn, dropped ones included; with several label generators the most"
+    )
+    bytes: int | None = Field(description="with several label generators the most")
+    seconds: float | None = Field(
+        description="on a machine like the one in `basis`; with several label generators the most"
+    )
     free_bytes: int | None = Field(description="room in the store, where that can be known")
     fits: bool | None
-    basis: dict[str, Any] = Field(description="the measurement that the figures come from")
+    basis: dict[str, Any] = Field(
+        description="by label generator the measurement that the figures come from"
+    )
 
 
 class Page(BaseModel, Generic[T]):

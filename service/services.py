@@ -1,9 +1,11 @@
 """Everything the routes need, put together in one place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redis import Redis
 
+from models.domains import Domain, read_domains
 from service.downloads import Downloads
 from service.idempotency import Idempotency
 from service.index import ResourceIndex
@@ -37,6 +39,7 @@ class Services:
     uploads: Uploads
     downloads: Downloads
     items: Items
+    domains: Mapping[str, Domain]
     room: Room
     idempotency: Idempotency
     watch: JobWatch
@@ -57,7 +60,8 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
         parts: what it shares with the workers, where that is not to be made from the settings.
 
     Raises:
-        ValueError: a URL in the settings is malformed; the message says which.
+        ValueError: a URL in the settings is malformed, or the file of domains is; the message says
+            which.
     """
     parts = parts or open_parts(settings, _REDIS_RETRIES)
     store, room = parts.store, Room(parts.store, settings.reserve_bytes)
@@ -73,6 +77,7 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
         uploads=Uploads(store, room, settings.max_upload_bytes),
         downloads=Downloads(store, settings.url_seconds),
         items=Items(store, resources, parts.redis, room),
+        domains=read_domains(settings.domains) if settings.domains else {},
         room=room,
         idempotency=Idempotency(store, utc_now),
         watch=JobWatch(settings.redis_url, parts.jobs),

@@ -1,5 +1,7 @@
 """The service's settings: the workers' (store, Redis), and what only HTTP needs."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from workers.settings import ConnectionSettings
@@ -18,6 +20,7 @@ class ServiceSettings(ConnectionSettings):
         max_item_bytes: of one labelled image, both files and their wrapping.
         max_upload_bytes: of one upload through the service.
         reserve_bytes: room in the store that no request may fill.
+        domains: a JSON file of presets for datasets, beside those that are built in.
         url_seconds: for which presigned URLs hold.
         shutdown_seconds: after which open streams are cut off at shutdown.
     """
@@ -29,5 +32,6 @@ class ServiceSettings(ConnectionSettings):
     max_item_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
     max_upload_bytes: int = Field(default=50 * GIBIBYTE, ge=1)
     reserve_bytes: int = Field(default=256 * MEBIBYTE, ge=0)
+    domains: Path | None = None
     url_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
     shutdown_seconds: int = Field(default=10, ge=1)

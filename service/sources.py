@@ -1,13 +1,13 @@
-"""Where a checkpoint to be registered lies: in an upload, or at an address that is allowed."""
+"""Where a file that is asked for lies: in an upload, or at an address that is allowed."""
 
 from service.dependencies import Call
 from service.errors import FieldError, SourceNotAllowed
 from workers.addresses import PREFIXES_SETTING, is_allowed, refusal
-from workers.params import CheckpointParams
+from workers.params import FileParams
 
 
-def require(call: Call, params: CheckpointParams) -> dict[str, str]:
-    """What a registration is made of: ids by role; none for an address.
+def require(call: Call, params: FileParams) -> dict[str, str]:
+    """What something that needs a file is made of: ids by role; none for an address.
 
     Raises:
         SourceNotAllowed: the address lies below no allowed prefix.
@@ -16,7 +16,7 @@ def require(call: Call, params: CheckpointParams) -> dict[str, str]:
     if params.upload_id is not None:
         call.app.uploads.require(call.tenant, params.upload_id, "/upload_id")
         return {"upload": params.upload_id}
-    assert params.source is not None, "the parameters' own check lets neither be missing"
+    assert params.source is not None, "who asks for the file knows that there is one"
     prefixes = call.app.settings.import_prefixes
     if not is_allowed(params.source, prefixes):
         detail = refusal(params.source, prefixes)

@@ -6,7 +6,8 @@
 {tenant}/{collection}/{id}/resource.json      written before the 202
 {tenant}/{collection}/{id}/{FINAL}            written last: with it the resource is ready
 {tenant}/{collection}/{id}/attempts/{n}/…     results that are not bit-reproducible
-{tenant}/datasets/{id}/items/{key}.png | {key}.mask.png
+{tenant}/datasets/{id}/items/{key}.png | {key}.{member of a kind}    as they came
+{tenant}/datasets/{id}/fitted/…                                     changed by the ingest
 {tenant}/generations/{id}/data/shard-000000.tar …
 """
 
@@ -72,6 +73,19 @@ def fragment(index: int) -> str:
     return f"shards/{index:06d}.json"
 
 
-def item(key: str) -> tuple[str, str]:
-    """The paths of a labelled picture inside its dataset: its image and its mask."""
-    return f"items/{key}.png", f"items/{key}.mask.png"
+ITEMS = "items/"
+"""The folder of a dataset in which labelled pictures are kept as they came."""
+
+FITTED = "fitted/"
+"""The folder for what ingesting changed, so that it can begin anew from what came."""
+
+
+def item(key: str, member: str = "png", folder: str = ITEMS) -> str:
+    """The path of a file of a labelled picture inside its dataset.
+
+    Args:
+        key: the picture's name; it has no dot.
+        member: the end of the file's name: the picture's own, or that of a kind of label.
+        folder: where it lies.
+    """
+    return f"{folder}{key}.{member}"

@@ -20,7 +20,6 @@ from models.label_generator import LabelGenerator, load_label_generator
 from models.perceptual import Distance, lpips_distance, random_distance
 from models.stylegan2.networks import Generator
 from workers.errors import Retryable
-from workers.imports import Imports
 
 KEPT = 4
 """Networks kept at most; the one that was not asked for the longest goes first."""
@@ -40,10 +39,6 @@ class Runtime:
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`.
         threads: of PyTorch on a CPU; 0 for its own choice, which is all cores.
         lpips_trunk: file of the ImageNet weights that LPIPS needs, if there is one.
-        imports: fetches files from where users keep them; without it none can be fetched.
-
-    Attributes:
-        imports: the same.
     """
 
     def __init__(
@@ -51,9 +46,7 @@ class Runtime:
         device: str = "auto",
         threads: int = 0,
         lpips_trunk: Path | None = None,
-        imports: Imports | None = None,
     ) -> None:
-        self.imports = imports
         self.device = torch.device(_chosen(device))
         if threads:
             torch.set_num_threads(threads)

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from workers import keys
 from workers.errors import LeaseLost, WorkersError
 from workers.flows import FLOWS
+from workers.imports import Imports
 from workers.jobs import JobRecord
 from workers.leases import Claim, Renewal
 from workers.monitor import Limits, Monitor
@@ -55,6 +56,7 @@ class StepRunner:
         scratch: the folder for the steps' files.
         runtime: for compute tasks.
         tasks: `module:function` by task.
+        imports: fetches files from where users keep them; without it none can be fetched.
 
     Attributes:
         exit_status: not 0 when this process is of no more use.
@@ -70,6 +72,7 @@ class StepRunner:
         scratch: Path,
         runtime: "Runtime | None" = None,
         tasks: Mapping[str, str] = TASKS,
+        imports: Imports | None = None,
     ) -> None:
         self.exit_status = 0
         self._worker = worker
@@ -80,6 +83,7 @@ class StepRunner:
         self._scratch = scratch
         self._runtime = runtime
         self._tasks = tasks
+        self._imports = imports
 
     def run(self, step: StepRef) -> None:
         """Claim a step, run its task, and say what became of it; a step not to be had is left."""
@@ -138,6 +142,7 @@ class StepRunner:
             store=self._store,
             report=reporter,
             scratch=scratch,
+            imports=self._imports,
             _runtime=self._runtime,
             fence=lambda: self._hold(step),
         )

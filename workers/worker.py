@@ -143,8 +143,17 @@ def main(
     # Never used again, not even after a restart on the same host with the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     switch, limits = StopSwitch(), _limits(settings)
+    imports = Imports(settings, settings.max_import_bytes)
     runner = StepRunner(
-        name, parts.orchestrator, parts.store, switch, limits, settings.scratch, runtime, tasks
+        name,
+        parts.orchestrator,
+        parts.store,
+        switch,
+        limits,
+        settings.scratch,
+        runtime,
+        tasks,
+        imports,
     )
     _log.info("worker begins", worker=name, queue=arguments.queue)
     StepWorker(name, arguments.queue, parts.transport, runner, switch).work(burst=arguments.burst)
@@ -172,8 +181,7 @@ def _limits(settings: WorkerSettings) -> Limits:
 def _runtime(settings: WorkerSettings) -> "Runtime":
     from workers.runtime import Runtime  # Imports torch.
 
-    imports = Imports(settings, settings.max_import_bytes)
-    return Runtime(settings.device, settings.threads, settings.lpips_trunk, imports)
+    return Runtime(settings.device, settings.threads, settings.lpips_trunk)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,8 @@ class Meter:
                 raise InvalidImage(file, f"unpacks to over {limits.ratio} times its size; store it")
             if self._total > limits.total_bytes:
                 problem = f"unpacks to more than {limits.total_bytes:,} bytes; split the dataset"
-                raise InvalidDataset([(self._name, problem)])
+                # What else there is to find is never known.
+                raise InvalidDataset([(self._name, problem)], complete=False)
         return bytes(content)
 
 

@@ -13,6 +13,7 @@ from models.data.images import ImageFormat
 from models.data.kinds import kind_of
 from models.data.kinds.base import Kind
 from models.data.manifest import GenerationManifest
+from models.data.ranks import is_ranked
 from models.data.text import plain, quoted
 
 # Licences that Hugging Face knows by these names; others are written out beside `other`.
@@ -143,6 +144,8 @@ def _variable(kind: Kind) -> str:
 
 
 def _dropped(manifest: GenerationManifest) -> str:
+    if is_ranked(manifest.plan):
+        return "`kept` in `metadata.parquet` marks those whose uncertainty has the paper's ranks."
     dropped = manifest.candidates - manifest.samples
     if not dropped:
         return "All that were drawn were kept."

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from models.data.images import Pixels
+from models.data.problems import LIMIT
 from models.labels import LabelSpec
 
 LabelArray = NDArray[Any]
@@ -60,12 +61,14 @@ class Reading:
             name their classes; empty where they are the same. A name in neither is a fault.
         colours: RGB triples -> names of the segmentation's classes, for colour-coded masks.
         options: of one layout alone, e.g. the split to read; others are refused.
+        most_faults: items at fault before the reading is given up; any number if None.
     """
 
     labels: tuple[LabelSpec, ...]
     merge: Mapping[str, str] = field(default_factory=dict)
     colours: Mapping[tuple[int, int, int], str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    most_faults: int | None = LIMIT
 
     def of(self, kind: str) -> LabelSpec | None:
         """The wanted labels of a kind, if any are."""

@@ -8,64 +8,94 @@ import json
 from collections.abc import Sequence
 from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from models.data.document import Document
+from models.data.fitting import Fit
 from models.data.shards import ShardInfo
+from models.data.statistics import LabelStatistics
 from models.labels import LabelSpec
 
 
-class Document(BaseModel):
-    """The base of all: frozen, and an unknown field is an error that names it."""
+class ItemFile(Document):
+    """A file of an item."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ItemDigests(Document):
-    """SHA-256 of an item's two files."""
-
-    image: str
-    mask: str
+    path: str
+    sha256: str
 
 
 class DatasetItem(Document):
-    """One labelled picture: `image` is an RGB PNG, `mask` an 8-bit grey PNG of class ids."""
-
-    key: str
-    image: str
-    mask: str
-    height: int
-    width: int
-    sha256: ItemDigests
-
-
-class DatasetStatistics(Document):
-    """What a dataset's labels hold, by class name; pixels to be ignored are left out.
+    """One labelled picture.
 
     Attributes:
-        class_pixel_share: of all labelled pixels, the share in 0..1 that a class has.
-        images_per_class: in how many images a class has at least one pixel.
+        image: an RGB PNG.
+        labels: by kind, each as `models.data.kinds` stores it: a mask is an 8-bit grey PNG of
+            class ids, keypoints are JSON, depth is a NumPy file.
+        height, width: of the image, of its masks and of its depth.
+        fit: how it was brought onto the generator's canvas; none if it is as it came.
+        tiny: classes of too few pixels, and how many those were, by name; see `tiny_classes`.
     """
 
-    class_pixel_share: dict[str, float]
-    images_per_class: dict[str, int]
+    key: str
+    image: ItemFile
+    labels: dict[str, ItemFile]
+    height: int
+    width: int
+    fit: Fit | None = None
+    tiny: dict[str, int] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_masks_alone(cls, given: Any) -> Any:
+        """Items of the first schema have two files, and their digests apart."""
+        if not (isinstance(given, dict) and isinstance(given.get("mask"), str)):
+            return given
+        image, mask = (
+            {"path": given[role], "sha256": given["sha256"][role]} for role in ("image", "mask")
+        )
+        rest = {name: given[name] for name in ("key", "height", "width")}
+        return {**rest, "image": image, "labels": {"segmentation": mask}}
+
+
+class LeftOut(Document):
+    """A file that could not be used, and why."""
+
+    file: str
+    problem: str
 
 
 class DatasetManifest(Document):
-    """A dataset: its items are sorted by key, and that is the order of everything made of it."""
+    """A dataset: its items are sorted by key, and that is the order of everything made of it.
 
-    schema_version: int = 1
-    label: LabelSpec
+    Attributes:
+        labels: what the labels mean; every item has one of each.
+        statistics: what they hold, by kind.
+        left_out: what was at fault where the user chose to go on without it.
+        sheet: path of a picture of some items and their labels.
+    """
+
+    schema_version: int = 2
+    labels: tuple[LabelSpec, ...] = Field(min_length=1)
     name: str = ""
     licence: str = ""
     items: tuple[DatasetItem, ...]
-    statistics: DatasetStatistics
+    statistics: dict[str, LabelStatistics]
+    left_out: tuple[LeftOut, ...] = ()
+    sheet: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_masks_alone(cls, given: Any) -> Any:
+        """Manifests of the first schema have one label, a segmentation."""
+        if not (isinstance(given, dict) and "label" in given):
+            return given
+        rest = {name: value for name, value in given.items() if name != "label"}
+        statistics = {"segmentation": {"kind": "segmentation", **given["statistics"]}}
+        return {**rest, "labels": (given["label"],), "statistics": statistics}
+
+    def spec_of(self, kind: str) -> LabelSpec | None:
+        """What the labels of a kind mean, if there are such."""
+        return next((spec for spec in self.labels if spec.kind == kind), None)
 
 
 class Figures(Document):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.data.fitting import Canvas, Resize, fit
 from models.data.images import Pixels
 from models.data.kinds import kind_of
 from models.data.labelled import LabelArray, Labelled
@@ -23,6 +24,9 @@ from models.labels import DepthSpec, KeypointsSpec, LabelSpec, SegmentationSpec
 
 COLUMNS = 8
 """Items side by side."""
+
+TILE = 192
+"""Longest side of a picture on the sheet, in pixels."""
 
 _TINT = 0.45
 """Share of a label's colour in what lies under it."""
@@ -52,6 +56,16 @@ def ingest_sheet(items: Sequence[Labelled], specs: Sequence[LabelSpec]) -> Pixel
     return np.concatenate([_widened(part, width) for part in (*bands, *legends)])
 
 
+def thumbnail(item: Labelled, specs: Sequence[LabelSpec]) -> Labelled:
+    """An item no larger than it is drawn on a sheet, its labels shrunk by their kinds' rules."""
+    height, width = item.image.shape[:2]
+    scale = TILE / max(height, width)
+    if scale >= 1:
+        return item
+    size = Canvas(height=max(1, round(height * scale)), width=max(1, round(width * scale)))
+    return fit(item, specs, Resize(), size).item
+
+
 def _band(items: Sequence[Labelled], specs: Sequence[LabelSpec]) -> Pixels:
     rows = [[item.image for item in items]]
     for spec in specs:
@@ -63,7 +77,7 @@ def _band(items: Sequence[Labelled], specs: Sequence[LabelSpec]) -> Pixels:
                 for item in items
             ]
         )
-    return contact_sheet(rows, [item.key for item in items])
+    return contact_sheet(rows, [item.key for item in items], TILE)
 
 
 def _widened(picture: Pixels, width: int) -> Pixels:

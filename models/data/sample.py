@@ -1,33 +1,20 @@
-"""One labelled picture, and the name that it goes by. Pure but for the decoding of pictures."""
+"""The name that a labelled picture goes by, and how it is read back from where it was stored."""
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from models.data.images import EXTENSIONS, Pixels, decode_image
+from models.data.images import EXTENSIONS, decode_image
 from models.data.kinds import kind_of
 from models.data.labelled import LabelArray, Labelled
 from models.data.shards import ShardSample
 from models.labels import LabelSpec
 
+File = tuple[str, bytes]
+"""What errors call a file, and its content."""
+
 MAX_KEY = 80
 _KEY = re.compile(r"[a-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A labelled picture.
-
-    Attributes:
-        key: its name in the dataset; lower-case letters, digits, `_` and `-`.
-        image: uint8 [H, W, 3] RGB in 0..255.
-        mask: its label, as the label's spec says: uint8 [H, W] of class ids for a segmentation.
-    """
-
-    key: str
-    image: Pixels
-    mask: LabelArray
 
 
 def item_key(stem: str) -> str:
@@ -45,36 +32,41 @@ def item_key(stem: str) -> str:
     return f"{plain[: MAX_KEY - 9] or 'item'}-{digest}"
 
 
-def read_sample(
-    key: str, image: tuple[str, bytes], mask: tuple[str, bytes], label: LabelSpec
-) -> Sample:
-    """A sample from its two files, each given as (name for errors, content).
-
-    Raises:
-        InvalidImage: one of them cannot be used.
-    """
-    (image_name, image_data), (mask_name, mask_data) = image, mask
-    pixels = decode_image(image_data, image_name)
-    height, width = pixels.shape[:2]
-    return Sample(key, pixels, kind_of(label).decode(mask_data, mask_name, (height, width)))
-
-
-def labelled_of(sample: ShardSample, labels: Sequence[LabelSpec]) -> Labelled:
-    """A sample of a shard, decoded.
+def read_labelled(
+    key: str, image: File, labels: Mapping[str, File], specs: Sequence[LabelSpec]
+) -> Labelled:
+    """A labelled picture from files as we store them.
 
     Args:
-        sample: a picture, and a label of each of `labels`.
-        labels: what its labels mean, at most one of a kind.
+        key: its name.
+        image: the picture; what errors call it is the whole's origin.
+        labels: by kind, one of each of `specs`.
+        specs: what the labels mean, at most one of a kind.
 
     Raises:
-        InvalidImage: one of its files cannot be used.
+        InvalidImage: one of the files cannot be used.
+    """
+    name, data = image
+    pixels = decode_image(data, name)
+    size = (pixels.shape[0], pixels.shape[1])
+    found: dict[str, LabelArray] = {}
+    for spec in specs:
+        name_of_label, content = labels[spec.kind]
+        found[spec.kind] = kind_of(spec).decode(content, name_of_label, size)
+    return Labelled(key, pixels, found, name)
+
+
+def labelled_of(sample: ShardSample, specs: Sequence[LabelSpec]) -> Labelled:
+    """A sample of a shard, decoded; raises as `read_labelled`.
+
+    Args:
+        sample: a picture, and a label of each of `specs`.
+        specs: what its labels mean, at most one of a kind.
     """
     extension = next(e for e in sample.members if e in EXTENSIONS)
-    image = decode_image(sample.members[extension], f"{sample.key}.{extension}")
-    size = (image.shape[0], image.shape[1])
-    found: dict[str, LabelArray] = {}
-    for spec in labels:
-        kind = kind_of(spec)
-        name = f"{sample.key}.{kind.member}"
-        found[spec.kind] = kind.decode(sample.members[kind.member], name, size)
-    return Labelled(sample.key, image, found, sample.key)
+    image = f"{sample.key}.{extension}", sample.members[extension]
+    members = {spec.kind: kind_of(spec).member for spec in specs}
+    labels: dict[str, File] = {
+        kind: (f"{sample.key}.{member}", sample.members[member]) for kind, member in members.items()
+    }
+    return read_labelled(sample.key, image, labels, specs)

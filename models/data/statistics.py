@@ -7,19 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from models.data.document import Document
+from models.data.images import Pixels
 from models.data.labelled import LabelArray
-from models.data.manifest import DatasetStatistics, Document
-from models.data.summary import ClassCounts
 from models.labels import DepthSpec, KeypointsSpec, LabelSpec, SegmentationSpec
 
 BINS = 32
 """Of a histogram of depth."""
 
 
-class MaskStatistics(DatasetStatistics):
-    """Class shares of all labelled pixels, and in how many images each class is."""
+class MaskStatistics(Document):
+    """What masks hold, by class name; pixels to be ignored are left out.
+
+    Attributes:
+        class_pixel_share: of all labelled pixels, the share in 0..1 that a class has.
+        images_per_class: in how many images a class has at least one pixel.
+    """
 
     kind: Literal["segmentation"] = "segmentation"
+    class_pixel_share: dict[str, float]
+    images_per_class: dict[str, int]
 
 
 class PointCounts(Document):
@@ -85,15 +92,40 @@ class MaskCounter:
     """Counts masks uint8 [H, W]."""
 
     def __init__(self, spec: SegmentationSpec) -> None:
-        self._counts = ClassCounts(spec)
+        self._spec = spec
+        self._pixels = np.zeros(256, dtype=np.int64)
+        self._images = np.zeros(256, dtype=np.int64)
 
     def add(self, label: LabelArray) -> None:
         """Count one mask."""
-        self._counts.add(label)
+        pixels = np.bincount(label.ravel(), minlength=256)
+        self._pixels += pixels
+        self._images += pixels > 0
 
     def statistics(self) -> MaskStatistics:
         """What the masks held so far."""
-        return MaskStatistics(**self._counts.statistics().model_dump())
+        names, counted = self._spec.classes, self._labelled(self._pixels)
+        total = max(1, int(counted.sum()))
+        images = self._labelled(self._images)
+        return MaskStatistics(
+            class_pixel_share={n: int(c) / total for n, c in zip(names, counted, strict=True)},
+            images_per_class={n: int(c) for n, c in zip(names, images, strict=True)},
+        )
+
+    def _labelled(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The counts by class id, with none for an id that is to be ignored."""
+        labelled = counts[: len(self._spec.classes)].copy()
+        ignored = self._spec.ignore_index
+        if ignored is not None and ignored < len(labelled):
+            labelled[ignored] = 0
+        return labelled
+
+
+def pixel_shares(mask: Pixels, spec: SegmentationSpec) -> dict[str, float]:
+    """Of one mask's labelled pixels, the share in 0..1 of each class, by name."""
+    counter = MaskCounter(spec)
+    counter.add(mask)
+    return counter.statistics().class_pixel_share
 
 
 class KeypointCounter:

@@ -1,31 +1,39 @@
 """`handsoff dataset …`: labelled images on the service."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.failures import WrongUsage
+from service.cli.labels import Fit, OnFault, fit_of, items_of, labels_of
 from service.cli.progress import Bars
 from service.cli.session import Session, session
-from service.cli.work import Licence, Limit, Name, Wait, emit, emit_list, settle
+from service.cli.work import Licence, Limit, Name, Settings, Wait, emit, emit_list, settings, settle
 
 if TYPE_CHECKING:
-    from service.client import Client, Resource, Segmentation
+    from service.client import Client, Resource
 
+ADDRESS = "s3://"
 app = typer.Typer(no_args_is_help=True, help="Labelled images.")
 Id = Annotated[str, typer.Argument(metavar="DATASET", help="Its id, dst_…")]
 Images = Annotated[
     Path | None,
-    typer.Option(exists=True, file_okay=False, help="Folder of images; with --masks."),
+    typer.Option(exists=True, file_okay=False, help="Folder of images; with folders of labels."),
 ]
 Masks = Annotated[
     Path | None,
-    typer.Option(exists=True, file_okay=False, help="Folder of masks of the same names."),
+    typer.Option(exists=True, help="Masks of the same names: ids as .png or .npy."),
 ]
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+Keypoints = Annotated[
+    Path | None,
+    typer.Option(exists=True, help='Keypoints of the same names: .json {"points": [[x, y, v]]}.'),
+]
+Depth = Annotated[
+    Path | None,
+    typer.Option(exists=True, help="Depth of the same names: .npy, or 16-bit .png."),
+]
 
 
 @app.command()
@@ -36,32 +44,66 @@ def create(
     ] = None,
     label: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON with classes, palette, ignore_index."),
+        typer.Option(exists=True, dir_okay=False, help="JSON of one label, or a list of kinds."),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="A preset that says labels, merge and fit, e.g. faces-8.")
     ] = None,
     archive: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="A zip of images/ and masks/."),
+        str | None,
+        typer.Option(metavar="FILE", help="A zip, tar or tar.gz, or its address s3://…"),
     ] = None,
     images: Images = None,
     masks: Masks = None,
+    keypoints: Keypoints = None,
+    depth: Depth = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Of the archive, by name, e.g. coco; told by its files.")
+    ] = None,
+    on_fault: Annotated[
+        OnFault | None, typer.Option(help="Refuse all for one bad file, or go on without it.")
+    ] = None,
+    fit: Annotated[
+        Fit | None, typer.Option(help="How images are brought onto the generator's canvas.")
+    ] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="HEIGHTxWIDTH", help="The generator's, in pixels.")
+    ] = None,
+    landmarks: Annotated[
+        str | None,
+        typer.Option(help="Names of points to align by, for datasets without keypoints."),
+    ] = None,
+    more: Settings = None,
     name: Name = "",
     licence: Licence = "",
     wait: Wait = True,
 ) -> None:
-    """Make a dataset: from an archive, from two folders, or empty, to `add` to and to `seal`.
+    """Make a dataset: from an archive, from folders, or empty, to `add` to and to `seal`.
 
     Examples:
     handsoff dataset create --classes background,face --images images/ --masks masks/
 
-    handsoff dataset create --label classes.json --archive faces.zip --licence CC0
+    handsoff dataset create --domain faces-8 --archive celebamask.zip --on-fault skip
+
+    handsoff dataset create --label kinds.json --archive cars.tar.gz --fit pad --canvas 512x512
+
+    handsoff dataset create --domain cars-10 --archive s3://sets/cars.zip
     """
     here = session(context)
-    spec = _label(classes, label)
-    pairs = _pairs(images, masks)
+    labels = labels_of(classes, label, domain)
+    items = items_of(image=images, label=masks, keypoints=keypoints, depth=depth)
+    fields = settings(
+        more,
+        labels=labels,
+        domain=domain,
+        layout=layout,
+        on_fault=on_fault,
+        fit=fit_of(fit, canvas, landmarks),
+    )
     with here.client() as client:
-        dataset = _created(here, client, spec, archive, name, licence)
-        if pairs:
-            _add(here, client, dataset.id, pairs)
+        dataset = _created(here, client, archive, {**fields, "name": name, "licence": licence})
+        if items:
+            _add(here, client, dataset.id, items)
             dataset = client.datasets.seal(dataset)
         settle(here, client, dataset, wait)
 
@@ -71,18 +113,18 @@ def add(
     context: typer.Context,
     dataset: Id,
     images: Annotated[Path, typer.Option(exists=True, help="A folder of images, or one image.")],
-    masks: Annotated[
-        Path, typer.Option(exists=True, help="A folder of masks of the same names, or one mask.")
-    ],
+    masks: Masks = None,
+    keypoints: Keypoints = None,
+    depth: Depth = None,
 ) -> None:
-    """Add images with their masks to an open dataset.
+    """Add images with their labels to an open dataset: folders of all, or one file of each.
 
-    Example: handsoff dataset add dst_01… --images images/ --masks masks/
+    Example: handsoff dataset add dst_01… --images images/ --masks masks/ --depth depth/
     """
     here = session(context)
-    pairs = [(images, masks)] if images.is_file() else _pairs(images, masks)
+    items = items_of(image=images, label=masks, keypoints=keypoints, depth=depth)
     with here.client() as client:
-        _add(here, client, dataset, pairs)
+        _add(here, client, dataset, items)
         emit(here, client.datasets.get(dataset))
 
 
@@ -119,78 +161,32 @@ def show(context: typer.Context, dataset: Id) -> None:
         emit(here, client.datasets.get(dataset))
 
 
-def _label(classes: str | None, label: Path | None) -> "Segmentation":
-    """What the masks mean, from either option.
-
-    Raises:
-        WrongUsage: none or both of the options, or a file that is no label.
-    """
-    from service.client import Segmentation
-
-    if (classes is None) == (label is None):
-        raise WrongUsage(
-            "say what the masks mean, with either --classes a,b,c or --label FILE.json"
-        )
-    if classes is not None:
-        return Segmentation(classes=tuple(name.strip() for name in classes.split(",")))
-    assert label is not None
-    try:
-        return Segmentation.model_validate(json.loads(label.read_text()))
-    except ValueError as error:
-        raise WrongUsage(
-            f'{label}: write JSON like {{"classes": ["background", "face"]}}'
-        ) from error
-
-
-def _pairs(images: Path | None, masks: Path | None) -> Sequence[tuple[Path, Path]]:
-    """Images and masks of the same name, sorted; both folders must match exactly.
-
-    Raises:
-        WrongUsage: one of the options is missing, a folder is empty, or a partner is.
-    """
-    if images is None and masks is None:
-        return []
-    if images is None or masks is None:
-        raise WrongUsage("--images and --masks belong together")
-    left, right = _pictures(images), _pictures(masks)
-    for names, others, folder in ((left, right, masks), (right, left, images)):
-        alone = sorted(names.keys() - others.keys())
-        if alone:
-            raise WrongUsage(f"{names[alone[0]]} has no partner in {folder} ({len(alone)} in all)")
-    return [(left[name], right[name]) for name in sorted(left)]
-
-
-def _pictures(folder: Path) -> Mapping[str, Path]:
-    """The picture files of a folder, by name without ending."""
-    found = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in PICTURES}
-    if not found:
-        raise WrongUsage(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))})")
-    return found
-
-
 def _created(
     here: Session,
     client: "Client",
-    spec: "Segmentation",
-    archive: Path | None,
-    name: str,
-    licence: str,
+    archive: str | None,
+    fields: Mapping[str, Any],
 ) -> "Resource":
-    """A new dataset, its archive uploaded with a bar where there is one."""
-    if archive is None:
-        return client.datasets.create(spec, name=name, licence=licence)
+    """A new dataset, its archive uploaded with a bar where it is a file."""
+    if archive is None or archive.startswith(ADDRESS):
+        return client.datasets.create(archive=archive, **fields)
+    file = Path(archive)
+    if not file.is_file():
+        raise WrongUsage(f"--archive {archive}: there is no such file")
     with Bars(here.remarks) as bars:
-        bar = bars.add(f"upload {archive.name}")
-        upload = client.uploads.create(archive, bar.bytes)
+        bar = bars.add(f"upload {file.name}")
+        upload = client.uploads.create(file, bar.bytes)
         bar.finish()
-    return client.datasets.create(spec, archive=upload, name=name, licence=licence)
+    return client.datasets.create(archive=upload, **fields)
 
 
-def _add(here: Session, client: "Client", dataset: str, pairs: Sequence[tuple[Path, Path]]) -> None:
-    """Send pairs, with a bar."""
+def _add(
+    here: Session, client: "Client", dataset: str, items: Sequence[Mapping[str, Path]]
+) -> None:
+    """Send items, with a bar."""
     with Bars(here.remarks) as bars:
         bar = bars.add("images")
-        for number, pair in enumerate(pairs, 1):
-            client.datasets.add(dataset, [pair])
-            bar.count(number, len(pairs), "images")
-        bar.finish(f"{len(pairs)} images")
+        for number, item in enumerate(items, 1):
+            client.datasets.add(dataset, [item])
+            bar.count(number, len(items), "images")
+        bar.finish(f"{len(items)} images")

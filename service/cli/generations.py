@@ -22,12 +22,23 @@ Folder = Annotated[
 
 def generate(
     context: typer.Context,
-    label_generator: Annotated[str, typer.Argument(help="A label generator's id, lbl_…")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Labelled images to make.")],
+    label_generator: Annotated[
+        list[str] | None,
+        typer.Argument(help="Label generators' ids, lbl_…, of one generator; one for each kind."),
+    ] = None,
+    more_label_generators: Annotated[
+        list[str] | None,
+        typer.Option("--label-generator", help="The same; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")] = 0,
     psi: Annotated[float | None, typer.Option(help="Truncation; 1 is none.")] = None,
     drop: Annotated[
         float | None, typer.Option(help="Share of the most uncertain to leave out.")
+    ] = None,
+    uncertainty_mode: Annotated[
+        str | None,
+        typer.Option(help="paper: keep all, and mark which ones the authors' ranks keep."),
     ] = None,
     labels: Annotated[
         str | None,
@@ -49,22 +60,28 @@ def generate(
     handsoff generate lbl_01… --count 10000 --seed 1 --out faces-10k
 
     handsoff generate lbl_01… --count 1000000 --dry-run
+
+    handsoff generate --label-generator lbl_01… --label-generator lbl_02… --count 10000
     """
+    named = [*(label_generator or ()), *(more_label_generators or ())]
+    if not named:
+        raise WrongUsage("name a label generator: handsoff generate lbl_…")
     here = session(context)
     params = settings(
         more,
         psi=psi,
         drop=drop,
+        uncertainty_mode=uncertainty_mode,
         labels=_class_mix(labels),
         shard_size=shard_size,
         image_format=image_format,
     )
     with here.client() as client:
         if dry_run:
-            estimate = client.generations.dry_run(label_generator, count, seed=seed, **params)
+            estimate = client.generations.dry_run(named, count, seed=seed, **params)
             _emit_estimate(here, estimate)
             return
-        made = client.generations.create(label_generator, count, name=name, seed=seed, **params)
+        made = client.generations.create(named, count, name=name, seed=seed, **params)
         made = settle(here, client, made, wait or out is not None)
         if out is not None:
             _fetch(here, client, made, out)
@@ -91,6 +108,9 @@ def evaluate(
     test: Annotated[str, typer.Option(help="Dataset that it is tested on.")],
     generation: Annotated[str | None, typer.Option(help="Train on this, gnn_…")] = None,
     dataset: Annotated[str | None, typer.Option(help="Or train on this, dst_…")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of the labels: segmentation, keypoints or depth.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
     more: Settings = None,
@@ -99,7 +119,10 @@ def evaluate(
 ) -> None:
     """Train a small network on generated or on real labels and test it on real ones.
 
-    Example: handsoff evaluate --generation gnn_01… --validation dst_01… --test dst_02…
+    Examples:
+    handsoff evaluate --generation gnn_01… --validation dst_01… --test dst_02…
+
+    handsoff evaluate --dataset dst_01… --validation dst_02… --test dst_03… --kind depth
     """
     here = session(context)
     with here.client() as client:
@@ -108,6 +131,7 @@ def evaluate(
             dataset=dataset,
             validation=validation,
             test=test,
+            kind=kind,
             name=name,
             **settings(more, steps=steps, seed=seed),
         )

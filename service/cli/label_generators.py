@@ -84,6 +84,10 @@ def create(
     dataset: Dataset = None,
     generator: Generator = None,
     distance: Distance = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Which labels are learnt: segmentation, keypoints or depth."),
+    ] = None,
     members: Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps at most.")] = None,
     seed: Seed = None,
@@ -96,7 +100,7 @@ def create(
     Examples:
     handsoff label-generator create --inversion inv_01… --members 10
 
-    handsoff label-generator create --dataset dst_01… --generator gen_01…
+    handsoff label-generator create --dataset dst_01… --generator gen_01… --kind keypoints
     """
     if distance is not None and inversion is not None:
         raise WrongUsage("--distance is of the inversion that is made first; not with --inversion")
@@ -107,6 +111,7 @@ def create(
             dataset=dataset,
             generator=generator,
             inversion_config=settings(None, distance=distance) or None,
+            kind=kind,
             name=name,
             **settings(more, members=members, max_steps=steps, seed=seed),
         )

@@ -15,22 +15,38 @@ from service.client._errors import (
     ServiceFault,
     Timeout,
 )
-from service.client._models import Estimate, File, Job, JobState, Progress, Resource, Segmentation
+from service.client._models import (
+    LABELS,
+    Depth,
+    Estimate,
+    File,
+    Job,
+    JobState,
+    Keypoints,
+    Label,
+    Progress,
+    Resource,
+    Segmentation,
+)
 from service.client._uploads import Upload
 
 __all__ = [
+    "LABELS",
     "ApiError",
     "BadRequest",
     "Client",
     "ClientError",
     "ConnectionFailed",
     "CorruptDownload",
+    "Depth",
     "Estimate",
     "File",
     "Job",
     "JobCancelled",
     "JobFailed",
     "JobState",
+    "Keypoints",
+    "Label",
     "Misused",
     "NotAllowed",
     "NotFound",

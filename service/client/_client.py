@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from service.client._datasets import Datasets
 from service.client._download import Download, write_whole
 from service.client._errors import Misused
 from service.client._jobs import Jobs, OnProgress
 from service.client._models import File, Job, Resource, collection_of
 from service.client._resources import (
     Collection,
-    Datasets,
     Encoders,
     Evaluations,
     Generations,

@@ -143,7 +143,8 @@ class Estimate(View):
     """What a generation would cost; nothing has been started. None: nothing is known of it yet.
 
     Attributes:
-        candidates_expected: images drawn, those included that will be dropped.
+        candidates_expected: images drawn, those included that will be dropped; with several label
+            generators this, `bytes` and `seconds` are the most that it can be.
         seconds: on a machine like the one in `basis`.
         fits: whether the store has room for it, where that can be known.
     """
@@ -173,3 +174,49 @@ class Segmentation(BaseModel):
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...] | None = None
     ignore_index: int | None = None
+
+
+class Keypoints(BaseModel):
+    """What a dataset's points are.
+
+    Attributes:
+        names: of the points, in order.
+        skeleton: pairs of points, by number, that pictures join by a line.
+        flip_pairs: points that change places in a mirror.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str = "keypoints"
+    names: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+
+
+class Depth(BaseModel):
+    """What a dataset's distances are.
+
+    Attributes:
+        unit: of the values.
+        smallest, largest: the valid range; values outside of it count as none.
+        invalid: a value in files that means "none", beside NaN.
+        log: whether the logarithm is learnt.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str = "depth"
+    unit: str = "m"
+    smallest: float = 1e-3
+    largest: float = 80.0
+    invalid: float | None = 0.0
+    log: bool = False
+
+
+Label = Segmentation | Keypoints | Depth
+LABELS: Mapping[str, type[Label]] = {
+    "segmentation": Segmentation,
+    "keypoints": Keypoints,
+    "depth": Depth,
+}
+"""By kind: what says what such labels mean."""

@@ -5,19 +5,17 @@ path or an upload.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from service.client._models import Estimate, File, Resource, Segmentation
+from service.client._models import Estimate, File, Resource
 from service.client._pages import pages
 from service.client._transport import Transport
 from service.client._uploads import OnBytes, Upload, Uploads
 
 StrPath = str | os.PathLike[str]
 Reference = Resource | str
-Pair = tuple[StrPath, StrPath]
 ADDRESS = "s3://"
 
 
@@ -69,13 +67,11 @@ class Collection:
         upload = source if isinstance(source, Upload) else self._uploads.create(source, on_bytes)
         return upload.id
 
-    def _place(
-        self, checkpoint: StrPath | Upload, on_bytes: OnBytes | None = None
-    ) -> dict[str, str]:
-        """Where a checkpoint is, as the API says it; a file is uploaded first."""
-        if isinstance(checkpoint, str) and checkpoint.startswith(ADDRESS):
-            return {"source": checkpoint}
-        return {"upload_id": self._upload_id(checkpoint, on_bytes)}
+    def _place(self, source: StrPath | Upload, on_bytes: OnBytes | None = None) -> dict[str, str]:
+        """Where a file is, as the API says it; one on this machine is uploaded first."""
+        if isinstance(source, str) and source.startswith(ADDRESS):
+            return {"source": source}
+        return {"upload_id": self._upload_id(source, on_bytes)}
 
 
 class Generators(Collection):
@@ -147,67 +143,6 @@ class Encoders(Collection):
         return self._create(body, idempotency_key)
 
 
-class Datasets(Collection):
-    """Labelled images: open at first, sealed when every image is in."""
-
-    name = "datasets"
-
-    def create(
-        self,
-        label: Segmentation | Sequence[str],
-        *,
-        archive: StrPath | Upload | None = None,
-        name: str = "",
-        licence: str = "",
-        on_bytes: OnBytes | None = None,
-        idempotency_key: str | None = None,
-    ) -> Resource:
-        """Begin a dataset, or take a whole one from an archive.
-
-        Args:
-            label: what the masks mean; class names in the order of their ids will do.
-            archive: a zip of `images/` and `masks/`; without one, use `add` and `seal`.
-            name: free text.
-            licence: free text, carried into every card.
-            on_bytes: called as the archive is uploaded.
-            idempotency_key: made up when left out.
-        """
-        spec = label if isinstance(label, Segmentation) else Segmentation(classes=tuple(label))
-        body = {
-            "label": spec.model_dump(mode="json", exclude_none=True),
-            "upload_id": self._upload_id(archive, on_bytes) if archive is not None else None,
-            "name": name,
-            "licence": licence,
-        }
-        return self._create(body, idempotency_key)
-
-    def add(self, dataset: Reference, pairs: Iterable[Pair], key: str | None = None) -> int:
-        """Add pairs of an image and its mask to an open dataset; how many it was.
-
-        Args:
-            dataset: an open one.
-            pairs: paths of image and mask; the image's name without its ending is the key.
-            key: another key, for a single pair.
-
-        Raises:
-            BadRequest: a file is not what it should be (the message names it), or it is sealed.
-        """
-        count = 0
-        for image, mask in pairs:
-            files = {
-                "image": (Path(image).name, Path(image).read_bytes()),
-                "label": (Path(mask).name, Path(mask).read_bytes()),
-            }
-            data = {"key": key or Path(image).stem}
-            self._transport.create(self._path(dataset, "items"), files=files, data=data)
-            count += 1
-        return count
-
-    def seal(self, dataset: Reference) -> Resource:
-        """Close a dataset; a job checks it and makes it ready."""
-        return Resource.model_validate(self._transport.create(self._path(dataset, "seal")))
-
-
 class Inversions(Collection):
     """Latents of a dataset's images in a generator."""
 
@@ -259,6 +194,7 @@ class LabelGenerators(Collection):
         dataset: Reference | None = None,
         generator: Reference | None = None,
         inversion_config: Mapping[str, Any] | None = None,
+        kind: str | None = None,
         name: str = "",
         idempotency_key: str | None = None,
         **config: Any,
@@ -270,6 +206,7 @@ class LabelGenerators(Collection):
             dataset: in place of an inversion, with `generator`.
             generator: in place of an inversion, with `dataset`.
             inversion_config: fields of the API's InversionConfig, with `dataset` only.
+            kind: which of the dataset's labels is learnt, e.g. `keypoints`; if left out, the first.
             name: free text.
             idempotency_key: made up when left out.
             config: fields of the API's LabelGeneratorConfig, e.g. `members=10, seed=1`.
@@ -279,6 +216,7 @@ class LabelGenerators(Collection):
             "dataset_id": _id_or_none(dataset),
             "generator_id": _id_or_none(generator),
             "inversion": inversion_config,
+            "kind": kind,
             "name": name,
             "config": config or None,
         }
@@ -297,20 +235,23 @@ class Generations(Collection):
         *,
         name: str = "",
         drop: float | None = None,
+        uncertainty_mode: str | None = None,
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Resource:
         """Make `count` labelled images in shards.
 
         Args:
-            label_generator: ready, or on its way.
+            label_generator: ready, or on its way; several of one generator, each for another kind
+                of label, label the same images.
             count: samples, after the most uncertain were left out.
             name: free text.
-            drop: share of the most uncertain candidates to leave out, 0 to 0.95.
+            drop: share of the most uncertain candidates to leave out, 0 to 0.9.
+            uncertainty_mode: `paper` keeps all, and marks which ones the authors' ranks keep.
             idempotency_key: made up when left out.
             params: the API's others: `seed`, `psi`, `shard_size`, `image_format`, `labels`.
         """
-        body = _generation(label_generator, count, drop, params)
+        body = _generation(label_generator, count, drop, uncertainty_mode, params)
         return self._create({**body, "name": name}, idempotency_key)
 
     def dry_run(
@@ -319,10 +260,11 @@ class Generations(Collection):
         count: int,
         *,
         drop: float | None = None,
+        uncertainty_mode: str | None = None,
         **params: Any,
     ) -> Estimate:
         """What `create` with the same arguments would cost, in time and bytes."""
-        body = _generation(label_generator, count, drop, params)
+        body = _generation(label_generator, count, drop, uncertainty_mode, params)
         given = {name: value for name, value in body.items() if value is not None}
         path = f"/v1/{self.name}"
         answer = self._transport.create(path, json=given, params={"dry_run": "true"})
@@ -341,6 +283,7 @@ class Evaluations(Collection):
         dataset: Reference | None = None,
         validation: Reference,
         test: Reference,
+        kind: str | None = None,
         name: str = "",
         idempotency_key: str | None = None,
         **recipe: Any,
@@ -352,6 +295,7 @@ class Evaluations(Collection):
             dataset: or this.
             validation: dataset on which the best checkpoint is chosen.
             test: dataset on which that one is measured.
+            kind: of the labels; if left out, the only one there is, or segmentation.
             name: free text.
             idempotency_key: made up when left out.
             recipe: fields of the API's Recipe, e.g. `steps=3000`.
@@ -361,6 +305,7 @@ class Evaluations(Collection):
             "dataset_id": _id_or_none(dataset),
             "validation_dataset_id": id_of(validation),
             "test_dataset_id": id_of(test),
+            "kind": kind,
             "name": name,
             "recipe": recipe or None,
         }
@@ -375,13 +320,15 @@ def _generation(
     label_generator: Reference | Sequence[Reference],
     count: int,
     drop: float | None,
+    mode: str | None,
     params: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The body that a generation and its dry run share."""
+    rule = {"mode": mode, "drop": drop}
     several = [label_generator] if isinstance(label_generator, str | Resource) else label_generator
     return {
         "label_generator_ids": [id_of(each) for each in several],
         "count": count,
-        "uncertainty": None if drop is None else {"drop": drop},
+        "uncertainty": {k: v for k, v in rule.items() if v is not None} or None,
         **params,
     }

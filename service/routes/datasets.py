@@ -1,4 +1,4 @@
-"""Datasets: labelled real images, sent one by one or as a zip."""
+"""Datasets: labelled real images, sent one by one or as an archive."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,14 +9,16 @@ from fastapi import File, Form, UploadFile
 from starlette.responses import Response
 
 from service.auth import Tenant
+from service.dataset_request import DatasetRequest
 from service.dependencies import App, Making, created, mark_replay
-from service.items import SentFile
+from service.domains import params_of
+from service.items import PARTS, SentFile
 from service.problems import responses
 from service.resources import Draft, View
 from service.routes.reading import collection_router
-from service.schemas import DatasetRequest, ItemBody, ResourceBody
+from service.schemas import ItemBody, ResourceBody
+from service.sources import require
 from workers.jobs import JobKind
-from workers.params import DatasetParams
 
 COLLECTION = "datasets"
 router = collection_router(COLLECTION)
@@ -26,28 +28,27 @@ router = collection_router(COLLECTION)
     "",
     status_code=201,
     operation_id="create_dataset",
-    summary="Open a dataset, or read one from a zip",
+    summary="Open a dataset, or read one from an archive",
     response_model=ResourceBody,
     responses={
-        202: {"model": ResourceBody, "description": "The zip is being read"},
+        202: {"model": ResourceBody, "description": "The archive is being read"},
         **responses(404, 409, 413, 415),
     },
 )
 def create_dataset(body: DatasetRequest, call: Making, response: Response) -> ResourceBody:
-    """Without an `upload_id` the dataset stays open for items until it is sealed."""
+    """Without `upload_id` or `source` the dataset stays open for items until it is sealed."""
 
     def judge(new_id: str) -> list[Draft]:
-        if body.upload_id is not None:
-            call.app.uploads.require(call.tenant, body.upload_id, "/upload_id")
+        params = params_of(body, call.app.domains)
         draft = Draft(
             tenant=call.tenant,
             collection=COLLECTION,
             id=new_id,
-            spec=DatasetParams(label=body.label, upload_id=body.upload_id),
-            kind=None if body.upload_id is None else JobKind.INGEST,
+            spec=params,
+            kind=JobKind.INGEST if params.has_file else None,
             name=body.name,
             licence=body.licence,
-            parents={} if body.upload_id is None else {"upload": body.upload_id},
+            parents=require(call, params) if params.has_file else {},
         )
         return [draft]
 
@@ -66,23 +67,39 @@ def add_item(
     call: Making,
     response: Response,
     image: Annotated[UploadFile, File(description="PNG, JPEG or WebP")],
-    label: Annotated[UploadFile, File(description="a PNG of class ids, of the image's size")],
+    label: Annotated[
+        UploadFile | None,
+        File(description="the mask: class ids as PNG or .npy, of the image's size"),
+    ] = None,
+    keypoints: Annotated[
+        UploadFile | None,
+        File(description='JSON: {"points": [[x, y, visibility], …]} in the order of the names'),
+    ] = None,
+    depth: Annotated[
+        UploadFile | None,
+        File(description=".npy of floats, or a 16-bit PNG where `depth_scale` is set"),
+    ] = None,
     key: Annotated[
         str | None, Form(min_length=1, max_length=80, description="by default the image's name")
     ] = None,
 ) -> ItemBody:
-    """Both files are judged at once, and stored as RGB and 'L' PNGs."""
-    picture, mask = _sent(image, "image"), _sent(label, "label")
-    asked = {"key": key, "image": _digest(picture), "label": _digest(mask)}
+    """The files are judged at once. There must be a label of each kind that the dataset has."""
+    parts = {"label": label, "keypoints": keypoints, "depth": depth}
+    picture = _sent(image, "image")
+    labels = {
+        kind: _sent(file, part) for kind, part in PARTS.items() if (file := parts[part]) is not None
+    }
+    digests = {PARTS[kind]: _digest(sent) for kind, sent in labels.items()}
+    asked = {"key": key, "image": _digest(picture), **digests}
 
     def prepare(_: str) -> Callable[[datetime], tuple[ItemBody, bool]]:
-        item = call.app.items.judge(call.tenant, dataset_id, key, picture, mask)
+        item = call.app.items.judge(call.tenant, dataset_id, key, picture, labels)
         return lambda _: call.app.items.add(item)
 
     # Adding the very same item again is harmless, so there is nothing to look for first.
     (body, was_there), _ = call.once(COLLECTION, asked, lambda _: None, prepare, dataset_id)
     mark_replay(response, was_there)
-    response.headers["Location"] = f"/v1/datasets/{dataset_id}/files/{body.image}"
+    response.headers["Location"] = f"/v1/datasets/{dataset_id}/files/{body.image.path}"
     return body
 
 
@@ -94,7 +111,7 @@ def add_item(
     responses=responses(404, 409),
 )
 def remove_item(dataset_id: str, key: str, app: App, tenant: Tenant) -> None:
-    """Image and label are gone at once."""
+    """Image and labels are gone at once."""
     app.items.remove(tenant, dataset_id, key)
 
 

@@ -1,5 +1,6 @@
 """Generations: labelled images, as many as wanted, in shards."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Query
@@ -9,12 +10,14 @@ from models.class_mix import misfit
 from service.dependencies import Call, Making, created
 from service.errors import FieldError, Unprocessable
 from service.estimates import estimate
+from service.labels import refusal
 from service.problems import responses
 from service.resources import Draft, Parent, waits
 from service.routes.reading import collection_router
 from service.schemas import EstimateBody, GenerationRequest, ResourceBody
 from workers.errors import NotFound
 from workers.jobs import JobKind
+from workers.label_kinds import mixed
 from workers.params import GenerationParams
 
 COLLECTION = "generations"
@@ -38,7 +41,7 @@ def create_generation(
     response: Response,
     dry_run: bool = Query(default=False, description="only say what it would cost"),
 ) -> ResourceBody | Response:
-    """Waits for its label generator where that is on its way."""
+    """Waits for its label generators where they are on their way."""
     if dry_run:
         cost = _estimate(call, body, _parents(call, body))
         return JSONResponse(cost.model_dump(mode="json"))
@@ -54,7 +57,7 @@ def create_generation(
             spec=_params(body),
             kind=JobKind.GENERATE,
             name=body.name,
-            parents={"label_generator": parents[0].id},
+            parents=_roles(parents),
             after=waits(parents),
         )
         return [draft]
@@ -73,8 +76,17 @@ def _parents(call: Call, body: GenerationRequest) -> list[Parent]:
         )
         for place, wanted in enumerate(body.label_generator_ids)
     ]
+    ready = {parent.id: card for parent in parents if (card := parent.view.final) is not None}
+    if misfit := mixed(ready):
+        raise refusal(misfit, "label_generator_ids")
     _check_labels(call, body, parents[0])
     return parents
+
+
+def _roles(parents: Sequence[Parent]) -> dict[str, str]:
+    """Parents by role; from the second label generator on they are numbered."""
+    places = enumerate(parents, start=1)
+    return {f"label_generator{f'_{n}' if n > 1 else ''}": parent.id for n, parent in places}
 
 
 def _check_labels(call: Call, body: GenerationRequest, parent: Parent) -> None:
@@ -104,4 +116,5 @@ def _generator_card(call: Call, parent: Parent) -> dict[str, Any] | None:
 
 
 def _estimate(call: Call, body: GenerationRequest, parents: list[Parent]) -> EstimateBody:
-    return estimate(_params(body), parents[0].view.final, call.app.room.free())
+    cards = {parent.id: parent.view.final for parent in parents}
+    return estimate(_params(body), cards, call.app.room.free())

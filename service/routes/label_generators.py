@@ -6,13 +6,15 @@ from starlette.responses import Response
 from service.auth import Tenant
 from service.dependencies import App, Call, Making, created
 from service.errors import NotReady
+from service.labels import fitting, labels_of_dataset
 from service.problems import responses
 from service.resources import Draft, job_id_of, waits
 from service.routes.reading import collection_router
 from service.schemas import LabelGeneratorRequest, ResourceBody
 from workers import ids
 from workers.jobs import JobKind
-from workers.params import InversionParams, TrainParams
+from workers.label_kinds import taken
+from workers.params import InversionParams, Kind, TrainParams
 
 COLLECTION = "label-generators"
 router: APIRouter = collection_router(COLLECTION)
@@ -33,6 +35,7 @@ def create_label_generator(
     def judge(new_id: str) -> list[Draft]:
         if body.inversion_id is not None:
             parents = call.parents({"inversion": ("inversions", body.inversion_id)})
+            _check_kind(call, parents["inversion"].view.resource.parents["dataset"], body.kind)
             return [_training(call, body, new_id, body.inversion_id, waits(parents.values()))]
         inversion = _inversion(call, body, ids.derived_id("inversions", call.tenant, new_id))
         after = (job_id_of(inversion.id),)
@@ -59,6 +62,16 @@ def get_preview(resource_id: str, app: App, tenant: Tenant) -> Response:
     return app.downloads.send(view, str(view.final["preview"]), inline=True)
 
 
+def _check_kind(call: Call, dataset_id: str, kind: Kind | None) -> None:
+    """Refuse a kind of label that the dataset does not have.
+
+    Raises:
+        Unprocessable: it has others.
+    """
+    dataset = call.app.resources.load(call.tenant, "datasets", dataset_id)
+    fitting(taken(dataset_id, labels_of_dataset(dataset), kind), "kind")
+
+
 def _inversion(call: Call, body: LabelGeneratorRequest, inversion_id: str) -> Draft:
     """The inversion that is made first."""
     assert body.dataset_id is not None
@@ -69,6 +82,7 @@ def _inversion(call: Call, body: LabelGeneratorRequest, inversion_id: str) -> Dr
             "generator": ("generators", body.generator_id),
         }
     )
+    _check_kind(call, body.dataset_id, body.kind)
     spec = InversionParams(
         dataset_id=body.dataset_id, generator_id=body.generator_id, config=body.inversion
     )
@@ -95,7 +109,7 @@ def _training(
         tenant=call.tenant,
         collection=COLLECTION,
         id=new_id,
-        spec=TrainParams(inversion_id=inversion_id, config=body.config),
+        spec=TrainParams(inversion_id=inversion_id, kind=body.kind, config=body.config),
         kind=JobKind.TRAIN,
         name=body.name,
         parents={"inversion": inversion_id},

@@ -1,122 +1,100 @@
 """How good the datasets are: one network, trained on generated, few real, and many real images.
 
-    (a) generated  2,000 images made from 16 labelled renders, by the whole method
-    (b) real16     the 16 labelled renders themselves
-    (c) exact2000  2,000 renders with exact labels, the ceiling
+    generated  2,000 images made from 16 labelled renders, by the whole method
+    real16     the 16 labelled renders themselves
+    exact      2,000 renders with exact labels, the ceiling
 
-each tested on the same 500 renders, with one recipe, for several seeds. A seed decides the
-16 renders, the ensemble, what is generated and the network.
+each tested on the same 500 renders, with one recipe, for several seeds and each kind of label. A
+seed decides the 16 renders, the ensemble, what is generated and the network. Beside that, whether
+labels of all kinds on the same images agree.
 """
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
-import torch
 
-from models.checkpoints.neutral import load_neutral
-from models.configs import InversionConfig, LabelGeneratorConfig, Recipe
-from models.data.sample import read_sample
-from models.data.shards import read_shard, write_shard
-from models.demo.parameters import sample_parameters
-from models.demo.renderer import CLASS_NAMES, render_batchwise
-from models.downstream import LabelledImages, judge
-from models.generation import Plan, as_pixels, batch_size, calibrate, fill_shard, threshold
-from models.inversion import invert, prepared
-from models.label_generator_training import train_label_generator
-from models.labels import SegmentationSpec
-from models.metrics.segmentation import mean_iou, per_class_iou
-from models.perceptual import random_distance
+from models.configs import Recipe
+from models.downstream import judge
 from models.progress import silent
-from service.cli.demo_scale import FULL
+from service.cli.demo_scale import Scale
+from tests.benchmarks.agreement import agreement
+from tests.benchmarks.faces import CPU, SPECS, Faces, Method, renders
 
-GENERATOR = Path("models/demo/generator.safetensors")
-SPEC = SegmentationSpec(classes=CLASS_NAMES)
-CPU = torch.device("cpu")
-DROP = 0.1
-
-
-def measure(seeds: int, generated: int, exact: int, test: int) -> dict[str, Any]:
-    """Mean and single mIOUs of all three, and the IoU of each class."""
-    validation, held_out = renders(50, 1_000_003), renders(test, 1_000_004)
-    runs: dict[str, list[np.ndarray]] = {"generated": [], "real16": [], "exact2000": []}
-    for seed in range(seeds):
-        few = renders(16, 100 + seed)
-        sources = {
-            "generated": lambda few=few, seed=seed: made_from(few, generated, seed),
-            "real16": lambda few=few: few,
-            "exact2000": lambda seed=seed: renders(exact, 200 + seed),
-        }
-        for name, source in sources.items():
-            recipe = Recipe(seed=seed)
-            found = judge(source(), validation, held_out, SPEC, recipe, CPU, silent)
-            runs[name].append(np.array(found.figures["confusion"]))
-    return {name: _summary(confusions) for name, confusions in runs.items()}
+SOURCES = ("generated", "real16", "exact")
+FEW = 16
 
 
-def renders(count: int, seed: int) -> LabelledImages:
-    """Renders with exact labels."""
-    images, masks = [], []
-    for drawn in render_batchwise(sample_parameters(count, seed)):
-        images += list(as_pixels(drawn.images, (64, 64)))
-        masks += list(drawn.masks.numpy())
-    return LabelledImages(images, masks)
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured.
+
+    Attributes:
+        seeds: how many.
+        count: images of `generated` and of `exact`.
+        test: held-out renders.
+        kinds, sources: which of them.
+        scale: settings of the method and of the network.
+    """
+
+    seeds: int
+    count: int
+    test: int
+    kinds: Sequence[str]
+    sources: Sequence[str]
+    scale: Scale
 
 
-def made_from(few: LabelledImages, count: int, seed: int) -> LabelledImages:
-    """What the method makes of a few labelled images, with the demo's settings."""
-    generator = load_neutral(GENERATOR)
-    names = [f"image {i}" for i in range(len(few.images))]
-    images = prepared(few.images, names, (64, 64))
-    config = InversionConfig(**FULL.inversion)
-    found = invert(generator, images, random_distance(0, CPU), config, silent)
-    labels, _ = train_label_generator(
-        generator,
-        found.latents,
-        few.labels,
-        SPEC,
-        "demo",
-        LabelGeneratorConfig(seed=seed),
-        silent,
+def measure(asked: Asked) -> dict[str, Any]:
+    """Figures by kind and source, and the agreement of each seed where all kinds are asked for."""
+    validation, held_out = (
+        renders(asked.scale.validation, 1_000_003),
+        renders(asked.test, 1_000_004),
     )
-    (known,) = calibrate(generator, [labels], 1.0, 1000, seed, silent)
-    plan = Plan(
-        count=count,
-        shard_size=count,
-        batch=batch_size(CPU, (64, 64)),
-        threads=torch.get_num_threads(),
-        device="cpu",
-        psi=1.0,
-        seed=seed,
-        thresholds={"segmentation": threshold(known.quantiles, DROP)},
-        image_format="png",
-    )
-    return _read(sample for sample, _ in fill_shard(generator, [labels], plan, 0, silent))
-
-
-def _read(samples: Iterator[Any]) -> LabelledImages:
-    """Through a shard and back, as a user would."""
-    images, masks = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "shard.tar")
-        write_shard(path, samples)
-        with path.open("rb") as file:
-            for sample in read_shard(file):
-                members = ((f"{sample.key}.{e}", sample.members[e]) for e in ("png", "mask.png"))
-                read = read_sample(sample.key, *members, SPEC)
-                images.append(read.image)
-                masks.append(read.mask)
-    return LabelledImages(images, masks)
-
-
-def _summary(confusions: list[np.ndarray]) -> dict[str, Any]:
-    """Mean over the runs, and each of them."""
-    single = [mean_iou(confusion) for confusion in confusions]
-    by_class = np.mean([per_class_iou(confusion) for confusion in confusions], axis=0)
-    return {
-        "miou": float(np.mean(single)),
-        "miou_of_each_seed": single,
-        "per_class_iou": dict(zip(CLASS_NAMES, by_class.tolist(), strict=True)),
+    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = {
+        kind: {source: [] for source in asked.sources} for kind in asked.kinds
     }
+    agreements = []
+    for seed in range(asked.seeds):
+        few = renders(FEW, 100 + seed)
+        method = Method(few, seed, asked.scale)
+        for kind, by_source in runs.items():
+            for source, found in by_source.items():
+                train = _faces(source, kind, method, few, seed, asked.count)
+                recipe = Recipe(**{**asked.scale.recipe, "seed": seed})
+                sets = (some.of(kind) for some in (train, validation, held_out))
+                found.append(judge(*sets, SPECS[kind], recipe, CPU, silent).figures)
+        if set(asked.kinds) == set(SPECS):
+            agreements.append(agreement(method.generated(tuple(SPECS), asked.count)))
+    by_kind = {
+        kind: {source: _summary(found) for source, found in by_source.items()}
+        for kind, by_source in runs.items()
+    }
+    return {"kinds": by_kind, "agreement": agreements}
+
+
+def _faces(source: str, kind: str, method: Method, few: Faces, seed: int, count: int) -> Faces:
+    """What is trained on."""
+    if source == "generated":
+        return method.generated((kind,), count)
+    return few if source == "real16" else renders(count, 200 + seed)
+
+
+def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of each figure the mean over the runs and each of them; of those by name the means."""
+    summed: dict[str, Any] = {}
+    for name, value in runs[0].items():
+        values = [run[name] for run in runs]
+        if isinstance(value, Number):
+            summed[name] = {"mean": float(np.mean(values)), "of_each_seed": values}
+        elif isinstance(value, Mapping):
+            summed[name] = {key: _mean([some[key] for some in values]) for key in value}
+    return summed
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are there."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

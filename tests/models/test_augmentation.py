@@ -207,16 +207,21 @@ class TestDepth:
 
     def test_is_made_of_known_depths_alone(self):
         """
-        Beside pixels without depth a turned picture shows what their neighbours have.
+        Beside pixels without depth a turned picture shows what their neighbours have, and those
+        pixels stay as many: where a mask of them would lie there is none.
         """
         depth = torch.full((8, 32, 32), 5.0)
         depth[:, 8:16, 8:16] = torch.nan
 
-        _, moved = augmented(torch.zeros(8, 3, 32, 32), depth, philox(1), STRONG, (), moved_depth)
+        images = torch.zeros(8, 3, 32, 32)
+
+        _, moved = augmented(images, depth, philox(1), STRONG, (), moved_depth)
 
         known = moved.isfinite()
         torch.testing.assert_close(moved[known], torch.full_like(moved[known], 5.0))
-        assert 0.5 < float(known.float().mean()) < 1
+        holes = augmented(images, (~depth.isfinite()).long(), philox(1), STRONG, (), moved_masks)[1]
+        assert torch.equal(holes == 1, ~known)
+        assert int(holes.sum()) > 0
 
 
 def test_all_kinds_of_label_move_alike():

@@ -69,6 +69,21 @@ class TestJudge:
         assert good.figures["mnmse"] < bad.figures["mnmse"]
         assert good.best_step > bad.best_step
 
+    def test_pictures_without_depth_are_not_judged(self):
+        """
+        Among test pictures that have some they change no figure.
+        """
+        test, recipe = faces(3, 1), Recipe(steps=2, batch=2, width=4)
+        blank = np.full((32, 32), np.nan, np.float32)
+        more = LabelledImages([test.images[0], *test.images], [blank, *test.labels])
+
+        one, same = (
+            judge(faces(2, 0), faces(2, 2), data, SPEC, recipe, CPU, silent)
+            for data in (test, more)
+        )
+
+        assert one.figures == pytest.approx(same.figures)
+
     def test_refuses_pictures_without_depth(self):
         """
         Without a single distance there is nothing to learn.

@@ -155,6 +155,23 @@ class TestDepthErrors:
 
         assert got == {"nmse": 1.0, "rmse": 0.0, "rmse_log": 0.0, "abs_rel": 0.0, "sq_rel": 0.0}
 
+    def test_clips_to_other_limits_where_told(self):
+        """
+        In millimetres 80 is near: there 100 and 200 differ.
+        """
+        maps = np.full((1, 1, 1), 200.0), np.full((1, 1, 1), 100.0)
+
+        assert depth_errors(*maps, limits=(1, 10_000))["rmse"] == 100
+        assert depth_errors(*maps, limits=(1, 150))["rmse"] == 50
+
+    def test_not_a_number_is_unknown(self):
+        """
+        NaN counts like 0: as no depth.
+        """
+        true = np.array([[[2.0, np.nan, 0.0]]])
+
+        assert depth_errors(np.array([[[1.0, 9.0, 9.0]]]), true)["rmse"] == 1
+
     def test_averages_over_images(self):
         """
         Images weigh the same, whatever their number of valid pixels.

@@ -68,6 +68,31 @@ class TestCommands:
         assert "handsoff jobs watch job_1" in err
         assert len(service.seen) == 1
 
+    def test_generate_with_several_label_generators(self, handsoff, service):
+        """
+        They are named one after the other, or by an option that is repeated.
+        """
+        service.on("POST", "/v1/generations", body(STARTED, 202))
+        options = ("-n", "500", "--uncertainty-mode", "paper", "--no-wait")
+
+        handsoff("generate", "lbl_1", "lbl_2", *options)
+        handsoff("generate", "--label-generator", "lbl_1", "--label-generator", "lbl_2", *options)
+
+        first, second = sent(service), sent(service, 1)
+        assert first == second
+        assert first["label_generator_ids"] == ["lbl_1", "lbl_2"]
+        assert first["uncertainty"] == {"mode": "paper"}
+
+    def test_generate_needs_a_label_generator(self, handsoff, service):
+        """
+        Without any nothing is asked for.
+        """
+        code, _, err = handsoff("generate", "-n", "5")
+
+        assert code == ExitCode.MISUSED
+        assert "name a label generator" in err
+        assert service.seen == []
+
     def test_a_dry_run_tells_time_and_size(self, handsoff, service):
         """
         --dry-run starts nothing and says what it would take.
@@ -116,13 +141,69 @@ class TestCommands:
         )
 
         assert code == 0
-        assert sent(service)["label"]["classes"] == ["sky", "sea"]
+        assert sent(service)["labels"] == [{"kind": "segmentation", "classes": ["sky", "sea"]}]
         assert service.paths("POST")[1:] == [
             "/v1/datasets/dst_1/items",
             "/v1/datasets/dst_1/items",
             "/v1/datasets/dst_1/seal",
         ]
         assert b'filename="a.png"' in service.seen[1].content
+
+    def test_a_dataset_of_several_kinds(self, handsoff, service, tmp_path):
+        """
+        Folders of masks, keypoints and depth go with the images of the same names.
+        """
+        for path in ("images/a.jpg", "masks/a.npy", "points/a.json", "depth/a.png"):
+            (tmp_path / path).parent.mkdir()
+            (tmp_path / path).write_bytes(b"content")
+        kinds = [{"classes": ["sky", "sea"]}, {"kind": "keypoints", "names": ["a"]}]
+        (tmp_path / "kinds.json").write_text(json.dumps([*kinds, {"kind": "depth"}]))
+        service.on("POST", "/v1/datasets", body({"id": "dst_1", "state": "open"}, 201))
+        service.on("POST", "/v1/datasets/dst_1/items", body({"key": "a"}, 201))
+        service.on("POST", "/v1/datasets/dst_1/seal", body({**STARTED, "id": "dst_1"}, 202))
+
+        code, _, _ = handsoff(
+            *("dataset", "create", "--label", tmp_path / "kinds.json", "--no-wait"),
+            *("--images", tmp_path / "images", "--masks", tmp_path / "masks"),
+            *("--keypoints", tmp_path / "points", "--depth", tmp_path / "depth"),
+        )
+
+        assert code == 0
+        assert [each["kind"] for each in sent(service)["labels"]] == [
+            "segmentation",
+            "keypoints",
+            "depth",
+        ]
+        for part in (b'"label"; filename="a.npy"', b'"keypoints"; filename="a.json"', b'"depth"'):
+            assert b"name=" + part in service.seen[1].content
+
+    def test_a_dataset_from_a_bucket(self, handsoff, service):
+        """
+        A domain, an address and the fit are what the service is asked for.
+        """
+        service.on("POST", "/v1/datasets", body({**STARTED, "id": "dst_1"}, 202))
+
+        code, _, _ = handsoff(
+            *("dataset", "create", "--domain", "faces-8", "--archive", "s3://sets/a.zip"),
+            *("--fit", "crop", "--canvas", "256x128", "--on-fault", "skip", "--no-wait"),
+            *("--layout", "celebamask", "--landmarks", "nose,chin", "--set", "tiny_classes=clean"),
+        )
+
+        assert code == 0
+        assert sent(service) == {
+            "domain": "faces-8",
+            "source": "s3://sets/a.zip",
+            "fit": {
+                "policy": {"name": "centre_crop"},
+                "canvas": {"height": 256, "width": 128},
+                "landmarks": {"kind": "keypoints", "names": ["nose", "chin"]},
+            },
+            "on_fault": "skip",
+            "layout": "celebamask",
+            "tiny_classes": "clean",
+            "name": "",
+            "licence": "",
+        }
 
     def test_an_image_without_a_mask_is_named(self, handsoff, service, tmp_path):
         """
@@ -148,6 +229,9 @@ class TestCommands:
             (("--classes", "a,b", "--label", "FILE"), "either --classes"),
             (("--label", "FILE"), 'write JSON like {"classes"'),
             (("--classes", "a,b", "--images", "FOLDER"), "belong together"),
+            (("--classes", "a,b", "--domain", "faces-8"), "either --classes"),
+            (("--classes", "a,b", "--canvas", "512"), "write HEIGHTxWIDTH"),
+            (("--classes", "a,b", "--archive", "none.zip"), "there is no such file"),
         ],
     )
     def test_what_a_dataset_needs(self, handsoff, tmp_path, words, message):
@@ -171,12 +255,14 @@ class TestCommands:
         handsoff(
             *("label-generator", "create", "--dataset", "dst_1", "--generator", "gen_1"),
             *("--distance", "perceptual", "--members", "3", "--steps", "50", "--no-wait"),
+            *("--kind", "keypoints"),
         )
 
         assert sent(service) == {
             "dataset_id": "dst_1",
             "generator_id": "gen_1",
             "inversion": {"distance": "perceptual"},
+            "kind": "keypoints",
             "name": "",
             "config": {"members": 3, "max_steps": 50},
         }
@@ -217,6 +303,32 @@ class TestCommands:
             "name": "",
             "recipe": {"steps": 20},
         }
+
+    @pytest.mark.parametrize(
+        ("kind", "figures"),
+        [
+            ("keypoints", {"pck_0.1": 0.97, "pck_0.05": 0.76, "pck_0.02": 0.17}),
+            ("depth", {"mnmse": 0.25, "rmse": 1.45, "rmse_log": 0.16}),
+        ],
+    )
+    def test_an_evaluation_shows_the_figures_of_its_kind(self, handsoff, service, kind, figures):
+        """
+        The table has a line for each figure, whatever the kind of label.
+        """
+        report = {"kind": kind, **figures}
+        ready = {**READY, "id": "evl_1", "result": report}
+        service.on("POST", "/v1/evaluations", body({**STARTED, "id": "evl_1"}, 202))
+        service.on("GET", "/v1/jobs/job_1", job("succeeded"))
+        service.on("GET", "/v1/evaluations/evl_1", body(ready))
+
+        _, out, _ = handsoff(
+            *("evaluate", "--dataset", "dst_3", "--validation", "dst_1", "--test", "dst_2"),
+            *("--kind", kind),
+        )
+
+        assert sent(service)["kind"] == kind
+        lines = dict(line.split()[:2] for line in out.splitlines() if len(line.split()) > 1)
+        assert {name: lines[name] for name in report} == {k: str(v) for k, v in report.items()}
 
     def test_watching_in_json_is_a_line_per_change(self, handsoff, service):
         """

@@ -10,6 +10,8 @@ from service.client import (
     BadRequest,
     Client,
     ConnectionFailed,
+    Depth,
+    Keypoints,
     NotAllowed,
     NotFound,
     Resource,
@@ -210,6 +212,32 @@ class TestResources:
         assert second["label_generator_ids"] == ["lbl_1", "lbl_2"]
         assert "uncertainty" not in second
 
+    def test_ranks_in_place_of_a_limit_are_asked_for_by_mode(self, client, service):
+        """
+        The mode is part of the uncertainty rule, with a share or without one.
+        """
+        service.on("POST", "/v1/generations", body(GENERATION, 202))
+
+        client.generations.create("lbl_1", 500, uncertainty_mode="paper")
+        client.generations.create("lbl_1", 500, drop=0.2, uncertainty_mode="paper")
+
+        rules = [json.loads(request.content)["uncertainty"] for request in service.seen]
+        assert rules == [{"mode": "paper"}, {"mode": "paper", "drop": 0.2}]
+
+    def test_kinds_are_named_where_there_are_several(self, client, service):
+        """
+        A label generator learns, and an evaluation judges, the kind that is named.
+        """
+        service.on("POST", "/v1/label-generators", body({"id": "lbl_1"}, 202))
+        service.on("POST", "/v1/evaluations", body({"id": "evl_1"}, 202))
+
+        client.label_generators.create("inv_1", kind="depth")
+        client.label_generators.create("inv_1")
+        client.evaluations.create(dataset="d", validation="v", test="t", kind="keypoints")
+
+        sent = [json.loads(request.content) for request in service.seen]
+        assert [each.get("kind") for each in sent] == ["depth", None, "keypoints"]
+
     def test_a_dry_run_starts_nothing(self, client, service):
         """
         The estimate is asked for with the body of the generation itself.
@@ -238,6 +266,39 @@ class TestResources:
         assert b'name="image"; filename="a.png"' in sent
         assert b'name="label"; filename="a_mask.png"' in sent
         assert b'name="key"\r\n\r\na\r\n' in sent
+
+    def test_items_may_have_labels_of_several_kinds(self, client, service, tmp_path):
+        """
+        Files are sent as the parts that they are called by.
+        """
+        service.on("POST", "/v1/datasets/dst_1/items", body({"key": "a"}, 201))
+        item = {"image": tmp_path / "a.png", "depth": tmp_path / "a.npy"}
+        for path in item.values():
+            path.write_bytes(b"content")
+
+        client.datasets.add("dst_1", [item])
+
+        sent = service.seen[0].content
+        assert b'name="depth"; filename="a.npy"' in sent
+        assert b'name="label"' not in sent
+
+    def test_labels_of_several_kinds(self, client, service):
+        """
+        What is not said of a label is left to the service, and so is all else.
+        """
+        service.on("POST", "/v1/datasets", body({"id": "dst_1", "state": "open"}, 201))
+
+        client.datasets.create(labels=[Keypoints(names=("nose",)), Depth(invalid=None)])
+        client.datasets.create(domain="faces-8", archive="s3://sets/a.zip", on_fault="skip")
+
+        kinds, domain = [json.loads(request.content) for request in service.seen]
+        assert kinds["labels"] == [
+            {"kind": "keypoints", "names": ["nose"]},
+            {"kind": "depth", "invalid": None},
+        ]
+        assert domain["domain"] == "faces-8"
+        assert domain["source"] == "s3://sets/a.zip"
+        assert domain["on_fault"] == "skip"
 
     def test_class_names_alone_are_a_label(self, client, service):
         """

@@ -208,7 +208,7 @@ class TestChain:
 
         assert inversion.spec["config"]["distance"] == "perceptual"
         assert labels.spec["config"]["members"] == 3
-        assert generation.spec["uncertainty"] == {"drop": 0.2}
+        assert generation.spec["uncertainty"] == {"mode": "default", "drop": 0.2}
         assert evaluation.parents["generation"] == generation.id
 
     def test_a_label_generator_from_a_dataset(self, client, api):

@@ -13,12 +13,14 @@ from support.networks import small_generator
 
 from models.checkpoints.neutral import save_generator
 from models.data.images import encode_png
-from models.data.manifest import DatasetItem, DatasetManifest, ItemDigests
-from models.data.summary import ClassCounts
+from models.data.kinds import kind_of
+from models.data.manifest import DatasetItem, DatasetManifest, ItemFile
+from models.data.statistics import counter_of
 from models.generation import as_pixels
-from models.labels import SegmentationSpec
+from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 from models.latents import mapped
 from models.seeding import philox
+from workers import keys
 from workers.params import (
     EvaluationParams,
     GenerationParams,
@@ -41,6 +43,9 @@ from workers.tasks import (
 )
 
 SPEC = SegmentationSpec(classes=("dark", "red"))
+POINTS = KeypointsSpec(names=("reddest", "darkest"))
+DEPTH = DepthSpec(unit="m", smallest=1.0, largest=2.0)
+ALL_KINDS = (SPEC, POINTS, DEPTH)
 INVERSION = {"distance": "perceptual", "steps": 3, "starts": 8}
 LABEL_GENERATOR = {
     "members": 2,
@@ -50,6 +55,22 @@ LABEL_GENERATOR = {
     "calibration_samples": 100,
 }
 RECIPE = {"steps": 4, "batch": 4, "width": 4}
+
+
+def points_of(red):
+    """
+    Where a channel uint8 [H, W] is highest and lowest: float32 [2, 3].
+    """
+    places = [np.unravel_index(at, red.shape) for at in (red.argmax(), red.argmin())]
+    return np.array([(*place, 2) for place in places], dtype=np.float32)
+
+
+LABELS = {
+    "segmentation": lambda red: (red > np.median(red)).astype(np.uint8),
+    "keypoints": points_of,
+    "depth": lambda red: (1 + red / 255).astype(np.float32),
+}
+"""By kind: a channel uint8 [H, W] -> a label of it."""
 
 
 @dataclass
@@ -119,32 +140,41 @@ class World:
         asked = RegisterEncoderParams(upload_id=upload_id, **params)
         register_encoder.run(self.context("register_encoder", "encoders", encoder_id, asked))
 
-    def dataset(self, dataset_id, n=3, first=0, spec=SPEC, size=None, **options):
+    def dataset(self, dataset_id, n=3, first=0, specs=(SPEC,), size=None, **options):
         """
         Images that the generator drew, labelled by how red they are; a ready dataset.
         """
         generator = small_generator(**options)
         ws = mapped(generator, [philox("dataset", first + i) for i in range(n)])
         images = as_pixels(generator.synthesize(ws), size or generator.image_shape[1:])
-        items, counts = [], ClassCounts(spec)
+        home, items = f"acme/datasets/{dataset_id}", []
+        counters = {spec.kind: counter_of(spec) for spec in specs}
         for index, image in enumerate(images):
-            key, red = f"image-{index}", image[..., 0]
-            mask = (red > np.median(red)).astype(np.uint8)
-            counts.add(mask)
-            items.append(self._item(f"acme/datasets/{dataset_id}", key, image, mask))
-        manifest = DatasetManifest(label=spec, items=tuple(items), statistics=counts.statistics())
-        document = manifest.model_dump_json().encode()
-        self.store.put(f"acme/datasets/{dataset_id}/manifest.json", document)
+            labels = {spec: LABELS[spec.kind](image[..., 0]) for spec in specs}
+            for spec, label in labels.items():
+                counters[spec.kind].add(label)
+            items.append(self._item(home, f"image-{index}", image, labels))
+        manifest = DatasetManifest(
+            labels=specs,
+            items=tuple(items),
+            statistics={kind: counter.statistics() for kind, counter in counters.items()},
+        )
+        self.store.put(f"{home}/manifest.json", manifest.model_dump_json().encode())
 
-    def _item(self, home, key, image, mask):
-        files = {"image": encode_png(image), "mask": encode_png(mask)}
-        names = {"image": f"items/{key}.png", "mask": f"items/{key}.mask.png"}
-        for role, data in files.items():
-            self.store.put(f"{home}/{names[role]}", data)
-        digests = {role: hashlib.sha256(data).hexdigest() for role, data in files.items()}
-        height, width = mask.shape
+    def _item(self, home, key, image, labels):
+        def stored(member, data):
+            path = keys.item(key, member)
+            self.store.put(f"{home}/{path}", data)
+            return ItemFile(path=path, sha256=hashlib.sha256(data).hexdigest())
+
+        kinds = {kind_of(spec): label for spec, label in labels.items()}
+        files = [stored(kind.member, kind.encode(label)) for kind, label in kinds.items()]
         return DatasetItem(
-            key=key, **names, height=height, width=width, sha256=ItemDigests(**digests)
+            key=key,
+            image=stored("png", encode_png(image)),
+            labels={spec.kind: file for spec, file in zip(labels, files, strict=True)},
+            height=image.shape[0],
+            width=image.shape[1],
         )
 
     def invert(
@@ -162,11 +192,12 @@ class World:
         )
         invert.run(self.context("invert", "inversions", inversion_id, params, attempt=attempt))
 
-    def train(self, label_generator_id="lbl_1", **config):
+    def train(self, label_generator_id="lbl_1", kind=None, inversion_id="inv_1", **config):
         """
         Train a label generator on the inversion.
         """
-        params = TrainParams(inversion_id="inv_1", config={**LABEL_GENERATOR, **config})
+        config = {**LABEL_GENERATOR, **config}
+        params = TrainParams(inversion_id=inversion_id, kind=kind, config=config)
         context = self.context("train", "label-generators", label_generator_id, params)
         train.run(context)
         return context

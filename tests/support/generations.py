@@ -5,7 +5,8 @@ import numpy as np
 from models.data.images import encode_image, encode_png
 from models.data.manifest import GenerationManifest, SampleInfo, ShardFragment
 from models.data.shards import ShardSample, write_shard
-from models.data.summary import GenerationTally, pixel_shares
+from models.data.statistics import pixel_shares
+from models.data.summary import GenerationTally
 from models.labels import SegmentationSpec
 
 SPEC = SegmentationSpec(classes=("background", "skin | hair", "eyes"))

@@ -494,7 +494,7 @@ class TestEvaluate:
         """
         A test dataset with other classes cannot be compared; both lists are shown.
         """
-        made.dataset("dst_4", spec=SegmentationSpec(classes=("a", "b")))
+        made.dataset("dst_4", specs=(SegmentationSpec(classes=("a", "b")),))
 
         with pytest.raises(
             TaskFailed, match=r"dst_2 has the classes dark, red; .* a, b"

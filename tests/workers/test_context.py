@@ -12,13 +12,15 @@ from workers.jobs import JobKind, JobRecord
 from workers.params import DatasetParams
 from workers.tasks.context import TaskContext, canonical_json
 
+LABEL = {"kind": "segmentation", "classes": ["a", "b"]}
+
 
 @pytest.fixture
 def make_context(tmp_path):
     """
     Makes contexts of one job's step over one bucket.
     """
-    store, resource = FakeStore(), resource_for(JobKind.INGEST, label={"classes": ["a", "b"]})
+    store, resource = FakeStore(), resource_for(JobKind.INGEST, label=LABEL)
     record = JobRecord(
         id=resource.job_id,
         tenant=resource.tenant,
@@ -60,7 +62,7 @@ def test_parameters_are_checked(make_context):
     """
     What was asked for comes as the kind's model.
     """
-    assert make_context().params(DatasetParams).label.classes == ("a", "b")
+    assert make_context().params(DatasetParams).labels[0].classes == ("a", "b")
 
 
 def test_the_last_document_stays(make_context):

@@ -41,8 +41,8 @@ def dataset(store, tmp_path):
     Makes the context of an ingest job.
     """
 
-    def make(upload_id=None, report=None):
-        params = DatasetParams(label=SPEC, upload_id=upload_id)
+    def make(upload_id=None, report=None, **changes):
+        params = DatasetParams(**{"labels": (SPEC,), "upload_id": upload_id, **changes})
         return task_context(
             store,
             tmp_path / "scratch",
@@ -118,15 +118,16 @@ def test_describes_the_items_that_were_uploaded(dataset, items, store):
     ingest.run(dataset())
 
     found = manifest(store)
-    assert (found.name, found.licence, found.label) == ("Faces", "CC0-1.0", SPEC)
+    assert (found.name, found.licence, found.labels) == ("Faces", "CC0-1.0", (SPEC,))
     assert [item.key for item in found.items] == ["a", "b"]
     for item in found.items:
         assert (item.height, item.width) == (2, 3)
-        for path, digest in ((item.image, item.sha256.image), (item.mask, item.sha256.mask)):
-            data = store.get(f"acme/datasets/made/{path}")
-            assert hashlib.sha256(data).hexdigest() == digest
-    assert found.statistics.class_pixel_share == {"background": 8 / 11, "face": 3 / 11}
-    assert found.statistics.images_per_class == {"background": 2, "face": 1}
+        for file in (item.image, item.labels["segmentation"]):
+            data = store.get(f"acme/datasets/made/{file.path}")
+            assert hashlib.sha256(data).hexdigest() == file.sha256
+    counted = found.statistics["segmentation"]
+    assert counted.class_pixel_share == {"background": 8 / 11, "face": 3 / 11}
+    assert counted.images_per_class == {"background": 2, "face": 1}
 
 
 def test_unpacks_an_archive_into_items(dataset, upload, store):
@@ -150,11 +151,13 @@ def test_unpacks_an_archive_into_items(dataset, upload, store):
         "items/b.mask.png",
         "items/b.png",
         "manifest.json",
+        "previews/sheet.png",
     ]
     for item in manifest(store).items:
-        pixels = decode_image(store.get(f"acme/datasets/made/{item.image}"), "i")
+        pixels = decode_image(store.get(f"acme/datasets/made/{item.image.path}"), "i")
         assert (pixels == FACES[item.key][0]).all()
-        ids = decode_mask(store.get(f"acme/datasets/made/{item.mask}"), "m", SPEC, (2, 3))
+        mask_path = item.labels["segmentation"].path
+        ids = decode_mask(store.get(f"acme/datasets/made/{mask_path}"), "m", SPEC, (2, 3))
         assert encode_png(ids) == FACES[item.key][1]
 
 

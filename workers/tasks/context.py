@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from workers import keys
+from workers.imports import Imports
 from workers.jobs import JobRecord
 from workers.resources import Resource
 from workers.storage.base import ObjectStore
@@ -38,6 +39,7 @@ class TaskContext:
         attempt: of this step, from 1; not bit-reproducible results go to `attempts/{attempt}/`.
         scratch: an empty folder, removed after the step.
         fence: raises `LeaseLost` if another worker has the step by now.
+        imports: fetches files from where users keep them; without it none can be fetched.
         runtime: device, threads and warm networks; only there in a compute worker.
     """
 
@@ -48,6 +50,7 @@ class TaskContext:
     store: ObjectStore
     report: Reporter
     scratch: Path
+    imports: Imports | None = None
     _runtime: "Runtime | None" = None
     fence: Callable[[], None] = lambda: None
 

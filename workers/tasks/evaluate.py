@@ -1,38 +1,59 @@
 """Judges a generation or a dataset by the network that can be trained on it."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from models.data.labelled import Labelled
 from models.data.manifest import GenerationManifest
-from models.data.sample import read_sample
+from models.data.ranks import is_ranked
+from models.data.sample import labelled_of
 from models.data.shards import read_shard
+from models.data.table import kept_in
 from models.downstream import Judgement, LabelledImages, judge
 from models.labels import LabelSpec
 from workers import keys
 from workers.errors import TaskFailed
+from workers.label_kinds import Misfit, comparable, judged
 from workers.params import EvaluationParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Labelled pictures that can be trained on, and what all their labels mean."""
+
+    id: str
+    labels: tuple[LabelSpec, ...]
+    samples: Iterable[Labelled]
 
 
 def run(context: TaskContext) -> None:
     """Write the report.
 
     Raises:
-        TrainingImpossible: the recipe does not fit the classes.
-        TaskFailed: `parent_not_ready`, or `labels_differ`.
+        TrainingImpossible: the recipe does not fit the labels, or nothing is labelled.
+        TaskFailed: `parent_not_ready`, `kind_missing` or `labels_differ`.
     """
     final = keys.FINAL["evaluations"]
     if context.store.size(context.key(final)) is not None:
         return
     params = context.params(EvaluationParams)
-    spec, train = _training_data(context, params)
+    source = _source(context, params)
+    spec = judged(source.id, source.labels, params.kind)
+    if isinstance(spec, Misfit):
+        raise TaskFailed("kind_missing", str(spec))
+    # Validation and test first: that they do not fit shall not be found after hours of reading.
     validation = _real(context, params.validation_dataset_id, spec)
     test = _real(context, params.test_dataset_id, spec)
+    train = _of_kind(source.samples, spec)
     found = judge(
         train, validation, test, spec, params.recipe, context.runtime.device, context.report
     )
     report = {
         "schema_version": 1,
+        "kind": spec.kind,
         "trained_on": {
             "generation_id": params.generation_id,
             "dataset_id": params.dataset_id,
@@ -57,44 +78,54 @@ def _figures(found: Judgement) -> dict[str, Any]:
     }
 
 
-def _training_data(
-    context: TaskContext, params: EvaluationParams
-) -> tuple[LabelSpec, LabelledImages]:
-    """What is trained on, and what its labels mean."""
+def _source(context: TaskContext, params: EvaluationParams) -> _Source:
+    """What is trained on."""
     if params.dataset_id is not None:
-        spec = parents.dataset(context, params.dataset_id).label
-        return spec, _real(context, params.dataset_id, spec)
+        found = parents.dataset(context, params.dataset_id)
+        samples = parents.samples(context, params.dataset_id, found)
+        return _Source(params.dataset_id, found.labels, samples)
     assert params.generation_id is not None
-    found = parents.document(context, "generations", params.generation_id)
-    manifest = GenerationManifest.model_validate(found)
-    return manifest.label, _generated(context, params.generation_id, manifest)
+    document = parents.document(context, "generations", params.generation_id)
+    manifest = GenerationManifest.model_validate(document)
+    generated = _generated(context, params.generation_id, manifest)
+    return _Source(params.generation_id, manifest.labels, generated)
 
 
 def _real(context: TaskContext, dataset_id: str, spec: LabelSpec) -> LabelledImages:
-    """A dataset whose classes must be those of `spec`."""
+    """A dataset whose labels must mean what `spec` says."""
     manifest = parents.dataset(context, dataset_id)
-    if manifest.label.classes != spec.classes:
-        problem = f"{dataset_id} has the classes {', '.join(manifest.label.classes)}"
-        wanted = f"what is trained on has {', '.join(spec.classes)}"
-        raise TaskFailed("labels_differ", f"{problem}; {wanted}")
-    samples = list(parents.samples(context, dataset_id, manifest))
-    return LabelledImages([s.image for s in samples], [s.mask for s in samples])
+    found = comparable(spec, dataset_id, manifest.labels)
+    if isinstance(found, Misfit):
+        raise TaskFailed("labels_differ", str(found))
+    return _of_kind(parents.samples(context, dataset_id, manifest), found)
+
+
+def _of_kind(samples: Iterable[Labelled], spec: LabelSpec) -> LabelledImages:
+    """Pictures with their labels of one kind alone."""
+    images, labels = [], []
+    for sample in samples:
+        images.append(sample.image)
+        labels.append(sample.labels[spec.kind])
+    return LabelledImages(images, labels)
 
 
 def _generated(
     context: TaskContext, generation_id: str, manifest: GenerationManifest
-) -> LabelledImages:
-    """All samples of a generation."""
-    images, masks = [], []
+) -> Iterator[Labelled]:
+    """The samples of a generation; where it marks some as kept, only those."""
     path = context.scratch / "shard.tar"
+    kept = _kept(context, generation_id) if is_ranked(manifest.plan) else None
     for done, shard in enumerate(manifest.shards, start=1):
         context.store.get_file(context.parent_key("generations", generation_id, shard.path), path)
         with path.open("rb") as file:
             for sample in read_shard(file):
-                kind = next(e for e in sample.members if e in ("png", "jpg", "webp"))
-                image, mask = ((f"{sample.key}.{e}", sample.members[e]) for e in (kind, "mask.png"))
-                read = read_sample(sample.key, image, mask, manifest.label)
-                images.append(read.image)
-                masks.append(read.mask)
+                if kept is None or int(sample.key) in kept:
+                    yield labelled_of(sample, manifest.labels)
         context.report("reading", done, len(manifest.shards), "shards")
-    return LabelledImages(images, masks)
+
+
+def _kept(context: TaskContext, generation_id: str) -> set[int]:
+    """Indices of the samples that a generation marks as kept."""
+    table = context.scratch / "metadata.parquet"
+    context.store.get_file(context.parent_key("generations", generation_id, table.name), table)
+    return kept_in(table)

@@ -10,12 +10,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from models.data.card import generation_card
 from models.data.images import encode_png
 from models.data.manifest import FileEntry, GenerationManifest, ShardFragment
 from models.data.overview import labelled_overview
+from models.data.ranks import kept_by_rank
 from models.data.sample import labelled_of
 from models.data.shards import END, read_shard
 from models.data.summary import GenerationTally
@@ -27,6 +30,9 @@ from workers.params import GenerationParams
 from workers.tasks.context import TaskContext
 
 _PREVIEWED = 16
+
+Kept = NDArray[np.bool_]
+"""bool [samples]."""
 
 # What is published beside the shards, and as what.
 _FILES = (
@@ -72,7 +78,8 @@ def run(context: TaskContext) -> None:
     params = context.params(GenerationParams)
     plan, cards = _document(context, "plan.json"), _label_cards(context, params)
     labels = [card.label for card in cards.values()]
-    tally = _write_table(context, _Plan.model_validate(plan), labels)
+    needed = _Plan.model_validate(plan)
+    tally = _write_table(context, needed, labels, _kept(context, needed, params))
     size = _write_overview(context, labels)
     manifest = _manifest(context, plan, cards, tally)
     readme = generation_card(manifest, params.image_format, size)
@@ -105,11 +112,28 @@ def _label_card(context: TaskContext, label_generator: str) -> _Card:
         raise _incomplete(f"its label generator {label_generator} is not there") from error
 
 
-def _write_table(context: TaskContext, plan: _Plan, labels: Sequence[LabelSpec]) -> GenerationTally:
+def _kept(context: TaskContext, plan: _Plan, params: GenerationParams) -> Kept | None:
+    """Which samples the authors' ranks keep, those of each kind of label; None in default mode."""
+    if params.uncertainty.mode != "paper":
+        return None
+    of_shards = [_scores(_fragment(context, index)) for index in range(plan.shards)]
+    scores = np.concatenate(of_shards, axis=1)  # [kinds, samples]
+    kept: Kept = np.all([kept_by_rank(each, params.uncertainty.drop) for each in scores], axis=0)
+    return kept
+
+
+def _scores(fragment: ShardFragment) -> NDArray[np.float64]:
+    """How uncertain a shard's samples are: [kinds, samples]."""
+    return np.array([[*(row.scores or {"": row.score}).values()] for row in fragment.rows]).T
+
+
+def _write_table(
+    context: TaskContext, plan: _Plan, labels: Sequence[LabelSpec], kept: Kept | None
+) -> GenerationTally:
     """Write the table of all samples to the scratch folder; what they add up to."""
     tally = GenerationTally()
     fragments = tally.watching(_fragments(context, plan.shards))
-    write_table(context.scratch / "metadata.parquet", fragments, labels)
+    write_table(context.scratch / "metadata.parquet", fragments, labels, kept)
     if tally.samples != plan.count:
         raise _incomplete(f"its shards hold {tally.samples} samples; {plan.count} were planned")
     return tally

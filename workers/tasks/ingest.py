@@ -1,127 +1,180 @@
-"""Makes a dataset ready: reads what was uploaded, judges every file, writes the manifest last.
+"""Makes a dataset ready: reads what was sent, judges every file, writes the manifest last.
 
-Either the items lie in the dataset already, normalised by the API, or an uploaded archive is
-unpacked into items. A dataset with any bad file is refused as a whole, with the files named.
+Either the items lie in the dataset already, normalised by the API, or an archive is unpacked into
+items. One picture is held at a time, and a few small ones for the sheet that shows what was done.
 """
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from models.data.formats.registry import read_archive
-from models.data.images import Pixels, encode_png
-from models.data.manifest import DatasetItem, DatasetManifest, ItemDigests
+from models.data.formats.registry import layout_of, read_archive
+from models.data.intake import Intake, Kept
+from models.data.labelled import Labelled
+from models.data.manifest import DatasetItem, DatasetManifest, ItemFile, LeftOut
+from models.data.overlays import ingest_sheet, thumbnail
 from models.data.problems import Problems
-from models.data.sample import Sample, read_sample
-from models.data.summary import ClassCounts
+from models.data.sample import File, read_labelled
+from models.data.statistics import counter_of
 from models.errors import InvalidDataset, InvalidImage
 from models.labels import LabelSpec
-from workers import keys
+from workers import items, keys
 from workers.errors import ObjectNotFound, TaskFailed
+from workers.items import StoredFile
 from workers.params import DatasetParams
+from workers.tasks import sources
 from workers.tasks.context import TaskContext
+from workers.tasks.outputs import publish_picture
 
-Checked = tuple[DatasetItem, Pixels]
+SHEET = "previews/sheet.png"
+SHOWN = 32
+"""Items on the sheet, at most."""
 
 
 def run(context: TaskContext) -> None:
-    """Write the dataset's manifest.
+    """Write the dataset's items, a sheet of some of them, and the manifest.
 
     Raises:
-        TaskFailed: `invalid_dataset`, with `details.files`; or `upload_missing`.
+        TaskFailed: `invalid_dataset`, with `details.files`; `upload_missing`; or `source_…`.
     """
     final = keys.FINAL["datasets"]
     if context.store.size(context.key(final)) is not None:
         return
     params = context.params(DatasetParams)
-    items, counts = list[DatasetItem](), ClassCounts(params.label)
+    intake, ledger = _intake(params), _Ledger(params.labels)
     try:
-        for item, mask in _checked(context, params):
-            items.append(item)
-            counts.add(mask)
+        for kept in intake.kept(_read(context, params)):
+            ledger.add(kept, _files(context, params, kept.item))
     except InvalidDataset as error:
+        if params.has_file:
+            _remove_items(context)
         raise _refusal(error) from error
     manifest = DatasetManifest(
-        label=params.label,
+        labels=params.labels,
         name=context.resource.name,
         licence=context.resource.licence,
-        items=tuple(items),
-        statistics=counts.statistics(),
+        items=tuple(ledger.items),
+        statistics={kind: counter.statistics() for kind, counter in ledger.counters.items()},
+        left_out=tuple(LeftOut(file=file, problem=what) for file, what in intake.left_out),
+        sheet=publish_picture(context, ingest_sheet(ledger.shown, params.labels), SHEET),
     )
     context.put_json(final, manifest.model_dump(mode="json"))
 
 
-def _checked(context: TaskContext, params: DatasetParams) -> Iterator[Checked]:
-    """Every item with its mask, sorted by key."""
-    if params.upload_id is None:
-        return _uploaded(context, params.label)
-    return _unpacked(context, params.upload_id, params.label)
+class _Ledger:
+    """What is remembered of the items while they pass.
+
+    Attributes:
+        items: their entries in the manifest.
+        counters: count their labels, by kind.
+        shown: the first of them, small.
+    """
+
+    def __init__(self, labels: tuple[LabelSpec, ...]) -> None:
+        self._labels = labels
+        self.items: list[DatasetItem] = []
+        self.counters = {spec.kind: counter_of(spec) for spec in labels}
+        self.shown: list[Labelled] = []
+
+    def add(self, kept: Kept, files: dict[str, ItemFile]) -> None:
+        """Note an item, and its files by role."""
+        item = kept.item
+        for kind, counter in self.counters.items():
+            counter.add(item.labels[kind])
+        if len(self.shown) < SHOWN:
+            self.shown.append(thumbnail(item, self._labels))
+        height, width = item.image.shape[:2]
+        entry = DatasetItem(
+            key=item.key,
+            image=files[items.IMAGE],
+            labels={kind: files[kind] for kind in self.counters},
+            height=height,
+            width=width,
+            fit=kept.fit,
+            tiny=dict(kept.tiny),
+        )
+        self.items.append(entry)
 
 
-def _uploaded(context: TaskContext, label: LabelSpec) -> Iterator[Checked]:
-    """The items that were uploaded one by one."""
-    prefix, problems = context.key("items/"), Problems()
-    names = [entry.key.removeprefix(prefix) for entry in context.store.list(prefix)]
-    item_keys = sorted({name.removesuffix(".png").removesuffix(".mask") for name in names})
+def _intake(params: DatasetParams) -> Intake:
+    return Intake(
+        labels=params.labels,
+        reading=params.reading,
+        onto=(params.fit.policy, params.fit.canvas) if params.fit else None,
+        cleans=params.tiny_classes == "clean",
+        skips=params.on_fault == "skip",
+    )
+
+
+def _read(context: TaskContext, params: DatasetParams) -> Iterator[Labelled]:
+    """Every labelled picture as it was sent; faults are raised after the last one."""
+    if not params.has_file:
+        yield from _sent(context, params)
+        return
+    layout = layout_of(params.layout) if params.layout else None
+    archive = sources.given(context, params)
+    for done, item in enumerate(read_archive(archive, params.reading, layout=layout)):
+        context.report("unpacking", done, 0, "images")
+        yield item
+
+
+def _sent(context: TaskContext, params: DatasetParams) -> Iterator[Labelled]:
+    """The items that were sent one by one."""
+    prefix, problems = context.key(keys.ITEMS), Problems(params.reading.most_faults)
+    names = (entry.key.removeprefix(prefix) for entry in context.store.list(prefix))
+    item_keys = sorted({name.partition(".")[0] for name in names})
     if not item_keys:
         problems.add("items", "the dataset is empty; upload items before sealing it")
     for done, key in enumerate(item_keys):
         context.report("checking", done, len(item_keys), "images")
-        image_path, mask_path = keys.item(key)
         try:
-            image = _item_file(context, image_path, key, "image")
-            mask = _item_file(context, mask_path, key, "mask")
-            sample = read_sample(key, (key, image), (f"{key} (mask)", mask), label)
+            item = _sent_item(context, key, params.reading.labels)
         except InvalidImage as error:
             problems.note(error)
         else:
-            yield _item(sample, image, mask), sample.mask
+            yield item
     problems.check()
 
 
-def _item_file(context: TaskContext, path: str, key: str, role: str) -> bytes:
-    try:
-        return context.store.get(context.key(path))
-    except ObjectNotFound as error:
-        raise InvalidImage(key, f"has no {role}; upload the item again") from error
+def _sent_item(context: TaskContext, key: str, labels: Sequence[LabelSpec]) -> Labelled:
+    """An item that was sent.
+
+    Raises:
+        InvalidImage: one of its files is missing or damaged.
+    """
+    files: dict[str, File] = {}
+    for role, path in items.paths(key, labels).items():
+        word = items.called(role, labels)
+        name = key if role == items.IMAGE else f"{key} ({word})"
+        try:
+            files[role] = name, context.store.get(context.key(path))
+        except ObjectNotFound as error:
+            raise InvalidImage(key, f"has no {word}; upload the item again") from error
+    return read_labelled(key, files[items.IMAGE], files, labels)
 
 
-def _unpacked(context: TaskContext, upload_id: str, label: LabelSpec) -> Iterator[Checked]:
-    """The items of an uploaded archive, each written as it is yielded; none stay if one is bad."""
-    archive = context.scratch / "archive"
-    try:
-        context.store.get_file(context.parent_key("uploads", upload_id, "content"), archive)
-    except ObjectNotFound as error:
-        problem = f"upload {upload_id} holds no bytes; PUT the archive, then create the dataset"
-        raise TaskFailed("upload_missing", problem) from error
-    try:
-        for done, sample in enumerate(read_archive(archive, label)):
-            context.report("unpacking", done, 0, "images")
-            image, mask = encode_png(sample.image), encode_png(sample.mask)
-            for path, data in zip(keys.item(sample.key), (image, mask), strict=True):
-                context.store.put(context.key(path), data, "image/png")
-            yield _item(sample, image, mask), sample.mask
-    except InvalidDataset:
-        context.fence()  # A late worker must not touch what another made of the same upload.
-        for entry in list(context.store.list(context.key("items/"))):
-            context.store.delete(entry.key)
-        raise
+def _files(context: TaskContext, params: DatasetParams, item: Labelled) -> dict[str, ItemFile]:
+    """An item's files by role; written, unless they are there as they are to be kept."""
+    if params.has_file:
+        return _written(context, items.stored(item, params.labels))
+    if params.fit is not None or params.tiny_classes == "clean":
+        return _written(context, items.stored(item, params.labels, keys.FITTED))
+    places = items.paths(item.key, params.labels)
+    return {
+        role: StoredFile(path, context.store.get(context.key(path))).entry
+        for role, path in places.items()
+    }
 
 
-def _item(sample: Sample, image: bytes, mask: bytes) -> DatasetItem:
-    """The manifest's entry of a sample whose stored files are `image` and `mask`."""
-    image_path, mask_path = keys.item(sample.key)
-    height, width = sample.mask.shape
-    digests = ItemDigests(
-        image=hashlib.sha256(image).hexdigest(), mask=hashlib.sha256(mask).hexdigest()
-    )
-    return DatasetItem(
-        key=sample.key,
-        image=image_path,
-        mask=mask_path,
-        height=height,
-        width=width,
-        sha256=digests,
-    )
+def _written(context: TaskContext, files: Mapping[str, StoredFile]) -> dict[str, ItemFile]:
+    for file in files.values():
+        context.store.put(context.key(file.path), file.data, file.content_type)
+    return {role: file.entry for role, file in files.items()}
+
+
+def _remove_items(context: TaskContext) -> None:
+    """Leave nothing of an archive that is refused."""
+    context.fence()  # A late worker must not touch what another made of the same archive.
+    for entry in list(context.store.list(context.key(keys.ITEMS))):
+        context.store.delete(entry.key)
 
 
 def _refusal(error: InvalidDataset) -> TaskFailed:

@@ -16,7 +16,7 @@ from workers import keys
 from workers.errors import TaskFailed
 from workers.fitting import misfit
 from workers.params import InversionParams
-from workers.tasks import parents
+from workers.tasks import parents, sources
 from workers.tasks.context import TaskContext
 from workers.tasks.outputs import attempt_path, publish, publish_picture
 
@@ -75,7 +75,7 @@ def _latents(
 ) -> tuple[Inversion, dict[str, Any]]:
     """Latents searched for, or those of the upload; and where they come from."""
     if params.latents_upload_id is not None:
-        path = parents.upload(context, params.latents_upload_id)
+        path = sources.upload(context, params.latents_upload_id)
         given = read_latents(path, names, generator)
         found = measured(generator, images, given.codes, distance)
         return found, {"from": "latents", "mapped_from_z": given.mapped_from_z}

@@ -4,55 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from models.data.manifest import DatasetManifest
-from models.data.sample import Sample, read_sample
+from models.data.labelled import Labelled
+from models.data.manifest import DatasetManifest, ItemFile
+from models.data.sample import read_labelled
 from models.encoders.encoder import Encoder
 from models.label_generator import LabelGenerator
 from models.stylegan2.networks import Generator
 from workers import keys
-from workers.addresses import refusal
 from workers.errors import ObjectNotFound, TaskFailed
-from workers.params import CheckpointParams
 from workers.tasks.context import TaskContext
-
-
-def checkpoint(context: TaskContext, params: CheckpointParams) -> Path:
-    """The checkpoint that is to be registered, in the scratch folder.
-
-    Raises:
-        TaskFailed: `upload_missing`, or `source_…` (see `workers.imports`).
-    """
-    if params.upload_id is not None:
-        return upload(context, params.upload_id)
-    assert params.source is not None, "the parameters' own check lets neither be missing"
-    imports = context.runtime.imports
-    if imports is None:
-        raise TaskFailed("source_not_allowed", refusal(params.source, ()))
-    context.report("fetching", 0, 1, "checkpoints")
-    path = context.scratch / "fetched"
-    imports.fetch(params.source, path)
-    return path
-
-
-def upload(context: TaskContext, upload_id: str) -> Path:
-    """What was uploaded, in the scratch folder.
-
-    Raises:
-        TaskFailed: `upload_missing`.
-    """
-    path = context.scratch / upload_id
-    try:
-        context.store.get_file(context.parent_key("uploads", upload_id, "content"), path)
-    except ObjectNotFound as error:
-        problem = f"upload {upload_id} holds no bytes; PUT the file, then name the upload"
-        raise TaskFailed("upload_missing", problem) from error
-    return path
 
 
 def document(context: TaskContext, collection: str, resource_id: str) -> dict[str, Any]:
@@ -110,12 +75,17 @@ def dataset(context: TaskContext, resource_id: str) -> DatasetManifest:
     return DatasetManifest.model_validate(document(context, "datasets", resource_id))
 
 
-def samples(context: TaskContext, resource_id: str, manifest: DatasetManifest) -> Iterator[Sample]:
+def samples(
+    context: TaskContext, resource_id: str, manifest: DatasetManifest
+) -> Iterator[Labelled]:
     """The labelled pictures of a dataset, in its order."""
-    for done, item in enumerate(manifest.items, start=1):
-        image, mask = (
-            (path, context.store.get(context.parent_key("datasets", resource_id, path)))
-            for path in (item.image, item.mask)
+
+    def file(entry: ItemFile) -> tuple[str, bytes]:
+        return entry.path, context.store.get(
+            context.parent_key("datasets", resource_id, entry.path)
         )
-        yield read_sample(item.key, image, mask, manifest.label)
+
+    for done, item in enumerate(manifest.items, start=1):
+        labels = {kind: file(entry) for kind, entry in item.labels.items()}
+        yield read_labelled(item.key, file(item.image), labels, manifest.labels)
         context.report("reading", done, len(manifest.items), "images")

@@ -10,6 +10,7 @@ from models.class_mix import Shares, shares_of
 from models.generation import Plan, batch_size, calibrate, threshold
 from models.stylegan2.networks import Generator
 from workers.errors import TaskFailed
+from workers.label_kinds import mixed
 from workers.params import GenerationParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
@@ -25,7 +26,8 @@ def run(context: TaskContext) -> int:
     """Write plan.json, unless it is there; the number of shards.
 
     Raises:
-        TaskFailed: `parent_not_ready`, or `labels_do_not_fit` the generator's classes.
+        TaskFailed: `parent_not_ready`, `label_generators_do_not_fit` each other, or
+            `labels_do_not_fit` the generator's classes.
     """
     if context.store.size(context.key(PLAN)) is not None:
         kept = json.loads(context.store.get(context.key(PLAN)))
@@ -49,6 +51,7 @@ def run(context: TaskContext) -> int:
     document = {
         "schema_version": 1,
         **plan.model_dump(mode="json"),
+        "uncertainty": params.uncertainty.model_dump(mode="json"),
         "shards": plan.shards,
         "versions": {name: version(name) for name in _LIBRARIES},
     }
@@ -59,7 +62,10 @@ def run(context: TaskContext) -> int:
 def _cards(context: TaskContext, params: GenerationParams) -> dict[str, dict[str, Any]]:
     """The label generators' cards by id, in the order that was asked for."""
     asked = params.label_generator_ids
-    return {each: parents.document(context, "label-generators", each) for each in asked}
+    cards = {each: parents.document(context, "label-generators", each) for each in asked}
+    if misfit := mixed(cards):
+        raise TaskFailed("label_generators_do_not_fit", str(misfit))
+    return cards
 
 
 def _shares(params: GenerationParams, generator: Generator) -> Shares:
@@ -77,9 +83,9 @@ def _thresholds(
     generator: Generator,
     shares: Shares,
 ) -> dict[str, float]:
-    """The highest score that each kind of label may have; none where nothing is dropped."""
+    """The highest score that each kind of label may have; none where nothing is left out."""
     drop = params.uncertainty.drop
-    if drop == 0:
+    if drop == 0 or params.uncertainty.mode == "paper":
         return {}
     known = {each: card["calibration"] for each, card in cards.items()}
     missing = [each for each in cards if not _holds(known[each], params.psi, shares)]

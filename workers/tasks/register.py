@@ -10,7 +10,7 @@ from models.stylegan2.networks import Generator
 from workers import keys
 from workers.errors import TaskFailed
 from workers.params import RegisterParams
-from workers.tasks import parents
+from workers.tasks import sources
 from workers.tasks.context import TaskContext
 from workers.tasks.outputs import in_portions, publish, publish_picture
 
@@ -43,7 +43,7 @@ def run(context: TaskContext) -> None:
 
 def _opened(context: TaskContext) -> OpenedGenerator:
     """What the checkpoint holds, read once."""
-    source = parents.checkpoint(context, context.params(RegisterParams))
+    source = sources.given(context, context.params(RegisterParams))
     context.report("reading", 0, 1, "checkpoints")
     opened = open_generator(source)
     source.unlink()  # Large, and not needed again.

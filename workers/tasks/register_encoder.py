@@ -8,7 +8,7 @@ from models.encoders.config import Family
 from models.encoders.neutral import save_encoder
 from workers import keys
 from workers.params import RegisterEncoderParams
-from workers.tasks import parents
+from workers.tasks import sources
 from workers.tasks.context import TaskContext
 from workers.tasks.outputs import publish
 
@@ -24,7 +24,7 @@ def run(context: TaskContext) -> None:
     if context.store.size(context.key(final)) is not None:
         return
     params = context.params(RegisterEncoderParams)
-    source = parents.checkpoint(context, params)
+    source = sources.given(context, params)
     context.report("reading", 0, 1, "checkpoints")
     opened = open_encoder(source, Family(params.family) if params.family else None)
     source.unlink()  # Large, and not needed again.

@@ -13,6 +13,8 @@ from models.label_generator_training import train_label_generator
 from models.seeding import philox
 from models.stylegan2.networks import Generator
 from workers import keys
+from workers.errors import TaskFailed
+from workers.label_kinds import Misfit, taken
 from workers.params import TrainParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
@@ -26,7 +28,7 @@ def run(context: TaskContext) -> None:
 
     Raises:
         TrainingImpossible: there are too few labelled pixels.
-        TaskFailed: `parent_not_ready`.
+        TaskFailed: `parent_not_ready`, or `kind_missing` in the dataset.
     """
     final = keys.FINAL["label-generators"]
     if context.store.size(context.key(final)) is not None:
@@ -59,18 +61,17 @@ def _trained(
     """The label generator, on the worker's device, and a record of its training."""
     dataset_id = inversion["dataset_id"]
     manifest = parents.dataset(context, dataset_id)
-    samples = list(parents.samples(context, dataset_id, manifest))
+    spec = taken(dataset_id, manifest.labels, params.kind)
+    if isinstance(spec, Misfit):
+        raise TaskFailed("kind_missing", str(spec))
+    labels, sizes = [], []
+    for sample in parents.samples(context, dataset_id, manifest):
+        labels.append(sample.labels[spec.kind])
+        sizes.append((sample.image.shape[0], sample.image.shape[1]))
     latents = parents.latents(context, params.inversion_id, inversion)
     sha256 = parents.document(context, "generators", inversion["generator_id"])["sha256"]
     return train_label_generator(
-        generator,
-        latents,
-        [sample.mask for sample in samples],
-        manifest.label,
-        sha256,
-        params.config,
-        context.report,
-        [(sample.image.shape[0], sample.image.shape[1]) for sample in samples],
+        generator, latents, labels, spec, sha256, params.config, context.report, sizes
     )
 
 

@@ -2,7 +2,15 @@
 
 from models.data.fitting.canvas import Canvas
 from models.data.fitting.fitting import Fit, Fitted, fit, named_points, unfit
-from models.data.fitting.policies import Align, AlignFace, CentreCrop, Pad, Policy, Resize
+from models.data.fitting.policies import (
+    Align,
+    AlignFace,
+    CentreCrop,
+    Pad,
+    Policy,
+    Resize,
+    can_align,
+)
 
 __all__ = [
     "Align",
@@ -14,6 +22,7 @@ __all__ = [
     "Pad",
     "Policy",
     "Resize",
+    "can_align",
     "fit",
     "named_points",
     "unfit",

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.document import Document
 from models.data.fitting.affine import Matrix, inverse, scales
 from models.data.fitting.canvas import Canvas, Span, whole
 from models.data.fitting.policies import Fill, Landmarks, Policy
 from models.data.fitting.resampling import RESAMPLED, Move, picture
 from models.data.labelled import Labelled
-from models.data.manifest import Document
 from models.errors import InvalidImage
 from models.labels import KeypointsSpec, LabelSpec
 

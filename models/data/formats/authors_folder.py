@@ -54,7 +54,7 @@ class AuthorsFolder:
     def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
         """All pictures with their masks; faults are raised after the last one."""
         check_reading(reading, self.kinds, {_NATIVE}, files.name)
-        problems = Problems()
+        problems = Problems(reading.most_faults)
         folder = _only_folder(files)
         pictures, masks = _find(files.names, folder, problems)
         images = Series("image", f"{folder}image_", PICTURES)

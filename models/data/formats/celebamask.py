@@ -89,7 +89,7 @@ class CelebAMask:
     def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
         """All faces with their masks; faults are raised after the last one."""
         check_reading(reading, self.kinds, (), files.name)
-        problems = Problems()
+        problems = Problems(reading.most_faults)
         root = only_root(files, (_IMAGES, *_MASKS))
         images = Series("image", f"{root}{_IMAGES}", PICTURES)
         faces = _numbered(find(files.names, images, problems), problems)

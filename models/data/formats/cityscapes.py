@@ -86,7 +86,7 @@ class Cityscapes:
     def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
         """All scenes with all labels asked for; faults are raised after the last one."""
         check_reading(reading, self.kinds, {_OPTION}, files.name)
-        source = _Source(files, only_root(files, (_IMAGES, _MASKS)), reading.options.get(_OPTION))
+        source = _Source(files, only_root(files, (_IMAGES, _MASKS)), reading)
         images = source.images()
         labels: dict[str, Labels] = {}
         also: list[tuple[Series, Finds]] = []
@@ -102,10 +102,11 @@ class Cityscapes:
 class _Source:
     """Where the files are, and what was wrong with them so far."""
 
-    def __init__(self, files: Files, root: str, split: str | None) -> None:
+    def __init__(self, files: Files, root: str, reading: Reading) -> None:
         """Look below `root`, at one split or at all but the test's."""
-        self.problems = Problems()
-        self._files, self._root, self._split = files, root, split
+        self.problems = Problems(reading.most_faults)
+        self._files, self._root = files, root
+        self._split = reading.options.get(_OPTION)
 
     def series(
         self, what: str, folder: str, ending: str, others: Sequence[str] = ()

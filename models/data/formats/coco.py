@@ -106,7 +106,7 @@ def read_document(
         InvalidDataset: after the last good item, if there were faults; or early, if there were
             too many of them or the json cannot be read.
     """
-    problems = Problems()
+    problems = Problems(reading.most_faults)
     document = load(read_whole(files, name), name, problems)
     makers = _makers(document, reading, problems)
     images = _annotated(document, reading, problems, files.name)

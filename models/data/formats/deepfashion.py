@@ -71,7 +71,7 @@ class DeepFashion:
     def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
         """All people with all labels asked for; faults are raised after the last one."""
         check_reading(reading, self.kinds, (), files.name)
-        problems = Problems()
+        problems = Problems(reading.most_faults)
         root = only_root(files, (_MASKS, _PLACES, _SIGHTS))
         images = Series("image", f"{root}{_IMAGES}", PICTURES)
         people: Finds = find(files.names, images, problems)

@@ -12,14 +12,19 @@ keypoints.json  {"0001": [[x, y, visibility], …], …}: the label's points in 
 All of it may lie within one folder at the top. Kinds that are not asked for are left alone.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from models.data.formats.asked import check_reading
 from models.data.formats.keypoints_json import as_triples, read_keypoints_json
-from models.data.formats.label_files import Colours, read_depth, read_mask
+from models.data.formats.label_files import (
+    DEPTH_SCALE,
+    colours_of,
+    depth_scale,
+    read_depth,
+    read_mask,
+)
 from models.data.formats.pairing import (
     PICTURES,
     Found,
@@ -36,7 +41,6 @@ from models.data.formats.pairing import (
 from models.data.formats.points import as_points
 from models.data.labelled import Files, LabelArray, Labelled, Reading
 from models.data.problems import Problems
-from models.errors import InvalidDataset
 from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 
 _KEYPOINTS = "keypoints.json"
@@ -59,8 +63,8 @@ class PlainFolder:
 
     def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
         """All pictures with all labels asked for; faults are raised after the last one."""
-        check_reading(reading, self.kinds, {"depth_scale"}, files.name)
-        source = _Source(files, only_root(files, _MARKS), reading, Problems())
+        check_reading(reading, self.kinds, {DEPTH_SCALE}, files.name)
+        source = _Source(files, only_root(files, _MARKS), reading, Problems(reading.most_faults))
         images = Series("image", f"{source.root}images/", PICTURES)
         found = find(files.names, images, source.problems)
         labels: dict[str, Labels] = {
@@ -81,8 +85,7 @@ class _Source:
 
 def _masks(source: _Source, spec: SegmentationSpec) -> Labels:
     series = Series("mask", f"{source.root}masks/", (".png", ".npy"))
-    names = source.reading.colours
-    colours = Colours(names, spec, source.files.name) if names else None
+    colours = colours_of(source.reading, spec, source.files.name)
 
     def read(found: Found, size: Size) -> LabelArray:
         return read_mask(source.files.read(found.file), found.file, spec, colours, size)
@@ -92,7 +95,7 @@ def _masks(source: _Source, spec: SegmentationSpec) -> Labels:
 
 def _depths(source: _Source, spec: DepthSpec) -> Labels:
     series = Series("depth", f"{source.root}depth/", (".npy", ".png"))
-    scale = _scale(source.reading.options.get("depth_scale"), source.files.name)
+    scale = depth_scale(source.reading, source.files.name)
 
     def read(found: Found, size: Size) -> LabelArray:
         return read_depth(source.files.read(found.file), found.file, spec, scale, size)
@@ -119,21 +122,3 @@ _LABELS: Mapping[str, Callable[[_Source, Any], Labels]] = {
     "depth": _depths,
     "keypoints": _keypoints,
 }
-
-
-def _scale(option: str | None, name: str) -> float | None:
-    """The option `depth_scale` as a number.
-
-    Raises:
-        InvalidDataset: it is none above 0.
-    """
-    if option is None:
-        return None
-    try:
-        scale = float(option)
-    except ValueError:
-        scale = math.nan
-    if not 0 < scale < math.inf:
-        problem = f"depth_scale is {option!r}; it must be a number above 0, e.g. 1000"
-        raise InvalidDataset([(name, f"{problem} for millimetres")])
-    return scale

@@ -15,7 +15,7 @@ MAX_BYTES = 2**26
 _EXAMPLE = '{"a": [[12, 7.5, 2], …], …}, x, y and visibility of each point by the picture\'s name'
 
 
-def read_keypoints_json(data: bytes, name: str) -> Sequence[tuple[str, Any]]:
+def read_keypoints_json(data: bytes, name: str, most: int = MAX_BYTES) -> Sequence[tuple[str, Any]]:
     """Each picture's name and what stands there for it, not yet judged; `as_triples` does that.
 
     A name that stands there twice comes twice.
@@ -23,12 +23,13 @@ def read_keypoints_json(data: bytes, name: str) -> Sequence[tuple[str, Any]]:
     Args:
         data: the whole file.
         name: what errors call it.
+        most: bytes that it may have.
 
     Raises:
         InvalidDataset: it is too large, or no json object.
     """
-    if len(data) > MAX_BYTES:
-        problem = f"has {len(data):,} bytes, over {MAX_BYTES:,}; split the dataset"
+    if len(data) > most:
+        problem = f"has {len(data):,} bytes, over {most:,}; split the dataset"
         raise InvalidDataset([(name, problem)])
     try:
         entries = json.loads(data, object_pairs_hook=tuple)

@@ -1,5 +1,6 @@
 """Files of masks and of depth as arrays: PNG or .npy, told by content, never by name."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,16 @@ from models.data.images import (
     decode_image,
     decode_mask,
 )
+from models.data.labelled import Reading
 from models.data.npy import MAGIC, read_npy
 from models.errors import InvalidDataset, InvalidImage
 from models.labels import Colour, DepthSpec, SegmentationSpec
 
 PNG = b"\x89PNG\r\n\x1a\n"
 """What PNG files begin with."""
+
+DEPTH_SCALE = "depth_scale"
+"""The option that says what PNGs of depth hold for one of the label's unit."""
 
 _LARGEST_ID = 2**16 - 1
 
@@ -116,6 +121,30 @@ class Colours:
             )
         ids: Pixels = self._ids[place]
         return ids
+
+
+def colours_of(reading: Reading, spec: SegmentationSpec, dataset: str) -> Colours | None:
+    """What the colours of masks mean, if they are coded by colour; raises as `Colours`."""
+    return Colours(reading.colours, spec, dataset) if reading.colours else None
+
+
+def depth_scale(reading: Reading, dataset: str) -> float | None:
+    """The option `depth_scale` as a number; none where it is not said.
+
+    Raises:
+        InvalidDataset: it is no number above 0.
+    """
+    option = reading.options.get(DEPTH_SCALE)
+    if option is None:
+        return None
+    try:
+        scale = float(option)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        problem = f"{DEPTH_SCALE} is {option!r}; it must be a number above 0, e.g. 1000"
+        raise InvalidDataset([(dataset, f"{problem} for millimetres")])
+    return scale
 
 
 def read_depth(

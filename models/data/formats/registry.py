@@ -7,56 +7,97 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from models.data.archives import Archive, ArchiveLimits
-from models.data.formats.zip_folder import ZipFolder
-from models.data.sample import Sample
+from models.data.admission import ArchiveLimits
+from models.data.formats.authors_folder import AuthorsFolder
+from models.data.formats.car_parts import CarParts
+from models.data.formats.celebamask import CelebAMask
+from models.data.formats.cityscapes import Cityscapes
+from models.data.formats.coco import Coco, LabelStudio
+from models.data.formats.deepfashion import DeepFashion
+from models.data.formats.folder import PlainFolder
+from models.data.labelled import Files, Labelled, Reading
+from models.data.opening import open_files
 from models.errors import InvalidDataset
-from models.labels import LabelSpec
 
 
 class Layout(Protocol):
-    """One way to arrange a labelled dataset in an archive.
+    """One way to arrange a labelled dataset in files.
 
     Attributes:
-        looks_like: what an archive of this layout holds, for error messages.
+        name: what users call it.
+        looks_like: what a dataset of this layout holds, for error messages.
+        kinds: the kinds of labels that it can hold.
     """
 
+    name: str
     looks_like: str
+    kinds: frozenset[str]
 
     def fits(self, names: Sequence[str]) -> bool:
-        """Whether an archive with these files means to be of this layout, perhaps with faults."""
+        """Whether these files mean to be of this layout, perhaps with faults."""
 
-    def read(self, archive: Archive, label: LabelSpec) -> Iterator[Sample]:
-        """All samples, sorted by key, each decoded when it is asked for.
+    def read(self, files: Files, reading: Reading) -> Iterator[Labelled]:
+        """All good items, sorted by key, each decoded when it is asked for.
 
         Raises:
-            InvalidDataset: after the last good sample, if there were faults; or early, after
-                `problems.LIMIT` of them.
+            InvalidDataset: after the last good item, with all that are at fault; or early, for a
+                fault of the whole, or after `reading.most_faults` of single items.
         """
 
 
-LAYOUTS: tuple[Layout, ...] = (ZipFolder(),)
+LAYOUTS: tuple[Layout, ...] = (
+    CelebAMask(),
+    Cityscapes(),
+    DeepFashion(),
+    CarParts(),
+    LabelStudio(),
+    Coco(),
+    AuthorsFolder(),
+    PlainFolder(),  # The last, for its folders are called as those of others are.
+)
+"""Every layout; the first that fits is taken."""
+
+
+def layout_of(name: str) -> Layout:
+    """The layout called `name`.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    for layout in LAYOUTS:
+        if layout.name == name:
+            return layout
+    known = ", ".join(layout.name for layout in LAYOUTS)
+    raise ValueError(f"there is no layout {name!r}; there are {known}")
 
 
 def read_archive(
-    path: Path, label: LabelSpec, name: str = "archive", limits: ArchiveLimits | None = None
-) -> Iterator[Sample]:
-    """All samples of an uploaded archive, by the first layout that fits.
+    path: Path,
+    reading: Reading,
+    name: str = "archive",
+    limits: ArchiveLimits | None = None,
+    layout: Layout | None = None,
+) -> Iterator[Labelled]:
+    """All labelled pictures of a zip, a tar, a tar.gz or a folder.
 
     Args:
-        path: a zip file.
-        label: what its labels mean.
-        name: what errors call the archive as a whole.
+        path: where it is.
+        reading: what is wanted of it.
+        name: what errors call it as a whole.
         limits: how much it may hold.
+        layout: how it is arranged; by default the first of `LAYOUTS` that fits.
 
     Raises:
-        InvalidDataset: while iterating, as `Layout.read`; what came before is then worth nothing.
+        InvalidDataset: while iterating, as `Layout.read`, or at once where nothing can be read.
     """
-    with Archive(path, name, limits) as archive:
-        for layout in LAYOUTS:
-            if layout.fits(archive.names):
-                yield from layout.read(archive, label)
-                return
-        known = "; or ".join(layout.looks_like for layout in LAYOUTS)
-        found = ", ".join(archive.names[:5]) or "no files"
-        raise InvalidDataset([(name, f"must hold {known}. It holds {found}")])
+    with open_files(path, name, limits) as files:
+        yield from (layout or _fitting(files)).read(files, reading)
+
+
+def _fitting(files: Files) -> Layout:
+    for layout in LAYOUTS:
+        if layout.fits(files.names):
+            return layout
+    known = "; or ".join(layout.looks_like for layout in LAYOUTS)
+    found = ", ".join(files.names[:5]) or "no files"
+    raise InvalidDataset([(files.name, f"must hold {known}. It holds {found}")])

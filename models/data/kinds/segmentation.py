@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from models.data.images import Pixels, decode_mask, encode_png
 from models.data.labelled import LabelArray
 from models.data.pictures import colourise, legend, palette_of
-from models.data.summary import pixel_shares
+from models.data.statistics import pixel_shares
 from models.data.text import plain
 from models.labels import SegmentationSpec
 

@@ -1,10 +1,11 @@
 import json
+from typing import ClassVar
 
 import pytest
 from pydantic import ValidationError
 from support import generations
 
-from models.data.manifest import GenerationManifest, SampleInfo, ShardFragment
+from models.data.manifest import DatasetManifest, GenerationManifest, SampleInfo, ShardFragment
 
 
 class TestSampleInfo:
@@ -129,3 +130,47 @@ def test_an_unknown_field_is_an_error(tmp_path):
 
     with pytest.raises(ValidationError, match="later_field"):
         GenerationManifest.model_validate({**manifest.model_dump(), "later_field": 1})
+
+
+class TestDatasetManifest:
+    FIRST: ClassVar = {
+        "schema_version": 1,
+        "label": {"kind": "segmentation", "classes": ["a", "b"]},
+        "name": "faces",
+        "licence": "CC0",
+        "items": [
+            {
+                "key": "k",
+                "image": "items/k.png",
+                "mask": "items/k.mask.png",
+                "height": 2,
+                "width": 3,
+                "sha256": {"image": "11", "mask": "22"},
+            }
+        ],
+        "statistics": {
+            "class_pixel_share": {"a": 1.0, "b": 0.0},
+            "images_per_class": {"a": 1, "b": 0},
+        },
+    }
+
+    def test_of_the_first_schema_is_read(self):
+        """
+        Datasets of one mask an image, from before there were other kinds, stay usable.
+        """
+        manifest = DatasetManifest.model_validate(self.FIRST)
+
+        assert manifest.spec_of("segmentation").classes == ("a", "b")
+        assert manifest.spec_of("depth") is None
+        (item,) = manifest.items
+        assert (item.image.path, item.image.sha256) == ("items/k.png", "11")
+        assert item.labels["segmentation"].path == "items/k.mask.png"
+        assert manifest.statistics["segmentation"].images_per_class == {"a": 1, "b": 0}
+
+    def test_survives_json(self):
+        """
+        What was read is written as what it is, and read again.
+        """
+        manifest = DatasetManifest.model_validate(self.FIRST)
+
+        assert manifest == DatasetManifest.model_validate_json(manifest.model_dump_json())

@@ -48,3 +48,29 @@ def test_the_list_ends():
         problems.add("last.png", "is blue")
     assert not caught.value.complete
     assert len(caught.value.problems) == LIMIT
+
+
+def test_the_list_need_not_end():
+    """
+    Who wants to go on without the bad files hears of all of them.
+    """
+    problems = Problems(limit=None)
+    for number in range(LIMIT + 9):
+        problems.add(f"{number}.png", "is blue")
+
+    assert len(problems.found) == LIMIT + 9
+
+
+def test_takes_over_what_others_found():
+    """
+    A list that ended elsewhere is noted whole; one that was given up there ends this one too.
+    """
+    problems = Problems()
+    problems.add("a.png", "is blue")
+    problems.extend(InvalidDataset([("b.png", "is red")]))
+
+    with pytest.raises(InvalidDataset) as caught:
+        problems.extend(InvalidDataset([("archive", "is too large")], complete=False))
+
+    assert [file for file, _ in caught.value.problems] == ["a.png", "b.png", "archive"]
+    assert not caught.value.complete

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from models.data.images import encode_png
 from models.data.kinds import kind_of
-from models.data.sample import MAX_KEY, item_key, labelled_of, read_sample
+from models.data.sample import MAX_KEY, item_key, labelled_of, read_labelled
 from models.data.shards import ShardSample
 from models.errors import InvalidImage
 from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
@@ -89,24 +89,26 @@ class TestLabelledOf:
             labelled_of(broken, self.LABELS)
 
 
-class TestReadSample:
-    def test_reads_a_pair(self):
+class TestReadLabelled:
+    def test_reads_what_was_stored(self):
         """
-        An image and its mask become arrays of one size.
+        An image and its labels become arrays, called by the image's name.
         """
         image, mask = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.uint8)
 
-        sample = read_sample("k", ("i", encode_png(image)), ("m", encode_png(mask)), SPEC)
+        found = read_labelled(
+            "k", ("i", encode_png(image)), {"segmentation": ("m", encode_png(mask))}, [SPEC]
+        )
 
-        assert sample.key == "k"
-        np.testing.assert_array_equal(image, sample.image)
-        np.testing.assert_array_equal(mask, sample.mask)
+        assert (found.key, found.origin) == ("k", "i")
+        np.testing.assert_array_equal(image, found.image)
+        np.testing.assert_array_equal(mask, found.labels["segmentation"])
 
     def test_names_the_file_at_fault(self):
         """
         An error calls the mask by the mask's name.
         """
-        image, mask = np.zeros((2, 3, 3), np.uint8), np.ones((3, 2), np.uint8)
+        image, mask = encode_png(np.zeros((2, 3, 3), np.uint8)), np.ones((3, 2), np.uint8)
 
         with pytest.raises(InvalidImage, match=r"^m: has 3 x 2 pixels, but its image 2 x 3"):
-            read_sample("k", ("i", encode_png(image)), ("m", encode_png(mask)), SPEC)
+            read_labelled("k", ("i", image), {"segmentation": ("m", encode_png(mask))}, [SPEC])

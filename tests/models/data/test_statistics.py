@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from models.data.statistics import BINS, LabelStatistics, counter_of
+from models.data.statistics import BINS, LabelStatistics, counter_of, pixel_shares
 from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 
 MASK = SegmentationSpec(classes=("a", "b", "c"), ignore_index=255)
@@ -30,7 +30,7 @@ def depth(*values):
 class TestMasks:
     def test_shares_and_images(self):
         """
-        Classes have a share of all labelled pixels and a number of images.
+        Shares are of the pixels of all masks, whatever their sizes; images are counted once.
         """
         one = np.array([[0, 0, 1, 255]], dtype=np.uint8)
         other = np.array([[0], [0]], dtype=np.uint8)
@@ -39,6 +39,32 @@ class TestMasks:
 
         assert found.class_pixel_share == {"a": 0.8, "b": 0.2, "c": 0.0}
         assert found.images_per_class == {"a": 2, "b": 1, "c": 0}
+
+    @pytest.mark.parametrize("ignored", [2, 255])
+    def test_what_is_ignored_is_left_out(self, ignored):
+        """
+        Pixels of the ignore_index count in no sum, also if it is the id of a class.
+        """
+        spec = MASK.model_copy(update={"ignore_index": ignored})
+
+        found = counted(spec, np.array([[0, 1, ignored, ignored]], dtype=np.uint8))
+
+        assert found.class_pixel_share == {"a": 0.5, "b": 0.5, "c": 0.0}
+        assert found.images_per_class == {"a": 1, "b": 1, "c": 0}
+
+    def test_nothing_has_no_shares(self):
+        """
+        Without a labelled pixel all shares are zero.
+        """
+        assert counted(MASK).class_pixel_share == {"a": 0.0, "b": 0.0, "c": 0.0}
+
+    def test_shares_of_one(self):
+        """
+        A mask's shares sum to one.
+        """
+        shares = pixel_shares(np.array([[0, 1], [2, 2]], dtype=np.uint8), MASK)
+
+        assert shares == {"a": 0.25, "b": 0.25, "c": 0.5}
 
 
 class TestKeypoints:

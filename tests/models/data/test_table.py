@@ -1,7 +1,8 @@
+import numpy as np
 import pyarrow.parquet as pq
 from support import generations
 
-from models.data.table import write_table
+from models.data.table import kept_in, write_table
 from models.labels import DepthSpec, KeypointsSpec
 
 LABELS = [generations.SPEC]
@@ -73,3 +74,14 @@ def test_kinds_have_columns_of_their_own(tmp_path):
     (read,) = pq.read_table(path).to_pylist()
     assert {**figures, "depth": depth} == {name: read[name] for name in (*figures, "depth")}
     assert "class_pixel_share" not in read
+
+
+def test_marks_what_is_kept(tmp_path):
+    """
+    Where ranks decide, a column says it of each sample, across shards, and is read back.
+    """
+    path, kept = tmp_path / "m.parquet", np.array([True, False, False, True, True])
+    write_table(path, generations.write_generation(tmp_path, 5), LABELS, kept)
+
+    assert kept.tolist() == pq.read_table(path)["kept"].to_pylist()
+    assert kept_in(path) == {0, 3, 4}

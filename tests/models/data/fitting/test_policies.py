@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from models.data.fitting import Align, AlignFace, Canvas, CentreCrop, Pad, Resize
+from models.data.fitting import Align, AlignFace, Canvas, CentreCrop, Pad, Resize, can_align
 from models.data.fitting.affine import moved, scales
 from models.data.fitting.policies import FFHQ_FACE
 
@@ -166,3 +166,17 @@ class TestAlignFace:
         """
         with pytest.raises(ValueError, match="in one place"):
             AlignFace().matrix((9, 9), SQUARE, dict.fromkeys(AlignFace.NEEDED, (3.0, 3.0)))
+
+
+@pytest.mark.parametrize("policy", [Align(), AlignFace()])
+def test_whether_names_suffice_is_known_beforehand(policy):
+    """
+    Before any picture is read it is told whether pictures with such landmarks can be aligned.
+    """
+    canvas = Canvas(height=64, width=48)
+    names = ["left_eye", "right_eye", "mouth_left", "mouth_right"]
+
+    assert can_align(policy, canvas, names) is None
+    assert can_align(policy, canvas, names[::-1]) is None
+    assert "needs" in can_align(policy, canvas, names[:2])
+    assert can_align(Pad(), canvas, []) is None
