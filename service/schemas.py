@@ -129,12 +129,16 @@ class LabelGeneratorRequest(Params):
             "inversion": {"steps": 300},
             "config": {"members": 10},
         },
+        {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5", "encoder_id": "enc_01jd5"},
     )
 
     name: Name = ""
     inversion_id: str | None = None
     dataset_id: str | None = None
     generator_id: str | None = None
+    encoder_id: str | None = Field(
+        default=None, description="whose guesses the inversion that is made first starts from"
+    )
     inversion: InversionConfig = Field(
         default=InversionConfig(), description="of the inversion that is made first"
     )
@@ -145,6 +149,11 @@ class LabelGeneratorRequest(Params):
         pair = (self.dataset_id is not None, self.generator_id is not None)
         if pair != ((self.inversion_id is None),) * 2:
             raise ValueError("give either inversion_id, or both dataset_id and generator_id")
+        if self.encoder_id is not None and self.inversion_id is not None:
+            raise ValueError(
+                "give either encoder_id or inversion_id: an encoder is for the inversion that is "
+                "made first"
+            )
         return self
 
 

@@ -258,6 +258,7 @@ class LabelGenerators(Collection):
         *,
         dataset: Reference | None = None,
         generator: Reference | None = None,
+        encoder: Reference | None = None,
         inversion_config: Mapping[str, Any] | None = None,
         name: str = "",
         idempotency_key: str | None = None,
@@ -269,6 +270,8 @@ class LabelGenerators(Collection):
             inversion: ready, or on its way.
             dataset: in place of an inversion, with `generator`.
             generator: in place of an inversion, with `dataset`.
+            encoder: whose guesses that inversion starts from, with `dataset` only; ready, or on
+                its way.
             inversion_config: fields of the API's InversionConfig, with `dataset` only.
             name: free text.
             idempotency_key: made up when left out.
@@ -278,6 +281,7 @@ class LabelGenerators(Collection):
             "inversion_id": _id_or_none(inversion),
             "dataset_id": _id_or_none(dataset),
             "generator_id": _id_or_none(generator),
+            "encoder_id": _id_or_none(encoder),
             "inversion": inversion_config,
             "name": name,
             "config": config or None,
