@@ -28,16 +28,30 @@ def from_json(cls: type[C], text: str, what: str, kinds: Mapping[str, Callable[[
     Raises:
         ValueError: not JSON, unknown or missing fields, or values that contradict each other.
     """
-    fields = json.loads(text)
+    try:
+        fields = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{what} description is nested too deep") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{what} description is a JSON object, got {text[:40]!r}")
     if unknown := sorted(set(fields) - {field.name for field in dataclasses.fields(cls)}):
         raise ValueError(f"unknown fields in {what} description: {unknown}")
+    for field in dataclasses.fields(cls):
+        value = fields.get(field.name)
+        if field.name in fields and field.type in (int, bool) and type(value) is not field.type:
+            raise ValueError(f"{what} description has {field.name} {value!r:.40}")
     try:
         made = {name: kinds.get(name, _same)(value) for name, value in fields.items()}
         return cls(**made)
     except TypeError as error:
         raise ValueError(f"bad {what} description: {error}") from error
+
+
+def whole_numbers(values: Any) -> tuple[int, ...]:
+    """A list of JSON's whole numbers; a `ValueError` where it is something else."""
+    if not isinstance(values, list) or not all(type(value) is int for value in values):
+        raise ValueError(f"{values!r:.40} is not a list of whole numbers")
+    return tuple(values)
 
 
 def _same(value: Any) -> Any:

@@ -51,20 +51,40 @@ def read_latents(path: Path, keys: Sequence[str], generator: Generator) -> Given
         found = files.read_latents(path)
     except CheckpointError as error:
         raise InvalidLatents(f"the file cannot be read as latents: {error}") from error
-    codes = _of_generator(found, generator)
+    from_z = _are_inputs(found, generator)
+    codes = _mapped(found, generator) if from_z else _repeated(found, generator)
     if found.names is not None:
         codes = codes[_rows(found.names, keys)]
     elif len(codes) != len(keys):
         raise InvalidLatents(f"the file holds {len(codes)} latents for {len(keys)} images")
-    return GivenLatents(codes.contiguous(), found.look_like_z)
+    return GivenLatents(codes.contiguous(), from_z)
 
 
-def _of_generator(found: files.Latents, generator: Generator) -> Tensor:
-    """float32 [M, num_ws, w_dim], on the CPU."""
+def _are_inputs(found: files.Latents, generator: Generator) -> bool:
+    """Whether the latents are to be mapped.
+
+    Raises:
+        InvalidLatents: they are z for sure, and not this generator's.
+    """
+    width = found.codes.shape[2]
+    fits = width == generator.z_dim and not generator.label_dim
+    if found.are_z and not fits:
+        also = " and a label beside them" if generator.label_dim else ""
+        raise InvalidLatents(
+            f"the file holds z of {width} numbers; the generator takes {generator.z_dim}{also}"
+        )
+    return found.look_like_z and fits
+
+
+@torch.no_grad()
+def _mapped(found: files.Latents, generator: Generator) -> Tensor:
+    """float32 [M, num_ws, w_dim] of z, on the CPU."""
+    return generator.map(found.codes[:, 0].to(generator.w_avg)).cpu()
+
+
+def _repeated(found: files.Latents, generator: Generator) -> Tensor:
+    """float32 [M, num_ws, w_dim] of w, one code repeated for every layer."""
     count, layers, width = found.codes.shape
-    if found.look_like_z and width == generator.z_dim and not generator.label_dim:
-        with torch.no_grad():
-            return generator.map(found.codes[:, 0].to(generator.w_avg)).cpu()
     if layers not in (1, generator.num_ws) or width != generator.w_dim:
         wanted = f"[{count}, {generator.num_ws} or 1, {generator.w_dim}]"
         problem = f"latents must be {wanted}; the file holds {list(found.codes.shape)}"

@@ -115,12 +115,16 @@ class LabelGeneratorRequest(Params):
             "config": {"members": 10},
         },
         {"name": "faces, landmarks", "inversion_id": "inv_01jd5", "kind": "keypoints"},
+        {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5", "encoder_id": "enc_01jd5"},
     )
 
     name: Name = ""
     inversion_id: str | None = None
     dataset_id: str | None = None
     generator_id: str | None = None
+    encoder_id: str | None = Field(
+        default=None, description="whose guesses the inversion that is made first starts from"
+    )
     inversion: InversionConfig = Field(
         default=InversionConfig(), description="of the inversion that is made first"
     )
@@ -134,6 +138,11 @@ class LabelGeneratorRequest(Params):
         pair = (self.dataset_id is not None, self.generator_id is not None)
         if pair != ((self.inversion_id is None),) * 2:
             raise ValueError("give either inversion_id, or both dataset_id and generator_id")
+        if self.encoder_id is not None and self.inversion_id is not None:
+            raise ValueError(
+                "give either encoder_id or inversion_id: an encoder is for the inversion that is "
+                "made first"
+            )
         return self
 
 

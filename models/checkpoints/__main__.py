@@ -63,6 +63,8 @@ def _convert(given: argparse.Namespace) -> dict[str, Any]:
         save(opened.generator, given.out)
     else:
         save_encoder(opened.encoder, given.out)
+        if opened.encoder.generator is not None:
+            opened.findings.notes.ignored.append("generator: convert the file as a generator too")
     return {"path": str(given.out), "bytes": given.out.stat().st_size, **opened.document()}
 
 

@@ -89,5 +89,9 @@ def _is_weight(key: str) -> bool:
 def _mapping_fits(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> bool:
     """Whether `tensors` hold the mapping's weights, all of them in their shapes."""
     wanted = {key: shape for key, shape in shapes.items() if _is_weight(key)}
-    given = {key: tuple(tensor.shape) for key, tensor in tensors.items() if _is_weight(key)}
+    given = {
+        key: tuple(tensor.shape)
+        for key, tensor in tensors.items()
+        if _is_weight(key) and tensor.is_floating_point()
+    }
     return wanted == given

@@ -7,7 +7,7 @@ the options tell, or the caller.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ def read_encoder(
     return build_from(read_contents(path).root, str(path), notes, family, input_size)
 
 
+def holds_encoder(root: Any) -> bool:
+    """Whether these objects carry an encoder's tensors, whatever else and however damaged."""
+    return bool(under(_state(root), ENCODER))
+
+
 def recognises(root: Any) -> bool:
     """Whether these objects carry a generator beside an encoder."""
     decoder = under(_state(root), DECODER)
@@ -109,6 +114,9 @@ def build_from(
         raise CheckpointError(f"{source}: {error}") from error
     _note_rest(file)
     tensors = {_our_key(key): tensor for key, tensor in file.tensors.items()}
+    if average is None:
+        config = replace(config, own_mean=False)
+        average = torch.zeros(config.num_ws, config.w_dim)
     return build_encoder(config, {**tensors, "latent_avg": average}, source, file.generator)
 
 
@@ -279,8 +287,8 @@ def _stored_average(root: Any) -> Tensor | None:
     return average.float().reshape(-1, average.shape[-1])
 
 
-def _average(file: _File, config: EncoderConfig) -> Tensor:
-    """What is added to the codes, float32 [num_ws, w_dim]."""
+def _average(file: _File, config: EncoderConfig) -> Tensor | None:
+    """What is added to the codes, float32 [num_ws, w_dim]; None where only a generator can tell."""
     shape = (config.num_ws, config.w_dim)
     notes = file.notes
     if not config.restyle and file.options.get("start_from_latent_avg") is False:
@@ -294,11 +302,8 @@ def _average(file: _File, config: EncoderConfig) -> Tensor:
     if file.generator is not None:
         notes.estimated.append("latent_avg: the mean w of the generator in the file")
         return file.generator.w_avg.expand(shape).contiguous()
-    notes.estimated.append(
-        "latent_avg: zeros, which are wrong: the file has none and no generator to estimate it "
-        "from; put in the generator's w_avg before use"
-    )
-    return torch.zeros(shape)
+    notes.estimated.append("latent_avg: not in the file; the generator's mean w is used")
+    return None
 
 
 def _note_rest(file: _File) -> None:

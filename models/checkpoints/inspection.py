@@ -21,7 +21,6 @@ from models.encoders.config import Family as EncoderFamily
 from models.encoders.encoder import Encoder
 from models.encoders.neutral import FORMAT as ENCODER_FORMAT
 from models.encoders.neutral import load_neutral_encoder
-from models.errors import CheckpointError
 from models.stylegan2.networks import Generator
 
 OWN_FAMILY = "handsoff"
@@ -108,6 +107,7 @@ class OpenedEncoder:
             "w_dim": config.w_dim,
             "input_shape": [config.in_channels, *config.input_size],
             "iterations": config.iterations,
+            "own_mean": config.own_mean,
             "parameters": sum(p.numel() for p in encoder.parameters()) - inside,
             "generator": {"image_shape": list(own.image_shape), "num_ws": own.num_ws}
             if own
@@ -151,25 +151,22 @@ def open_any(path: Path, family: EncoderFamily | None = None) -> Opened:
     """Whichever of the two a file holds; the encoder, if it holds both.
 
     Raises:
-        CheckpointError: neither; or the encoder cannot be read as it is.
+        CheckpointError: neither; or it cannot be read as it is.
     """
     kind = sniff(path)
     if kind is FileKind.SAFETENSORS:
         is_encoder = read_metadata(path).get("kind") == ENCODER_FORMAT.kind
         return open_encoder(path) if is_encoder else open_generator(path)
     contents = read_contents(path)
-    try:
+    if encoders.holds_encoder(contents.root):
         return _encoder_of(contents, path, kind, family)
-    except CheckpointError:
-        if encoders.recognises(contents.root):  # An encoder's file after all.
-            raise
     return _generator_of(contents, path, kind)
 
 
 def _generator_of(contents: Contents, path: Path, kind: FileKind) -> OpenedGenerator:
     family, notes = family_of(contents, path), Notes()
     generator = family.build(contents.root, str(path), notes)
-    if encoders.recognises(contents.root):
+    if encoders.holds_encoder(contents.root):
         notes.ignored.append("encoder: register the file as an encoder to have it too")
     return OpenedGenerator(generator, _findings(path, kind, family.name, notes, contents))
 

@@ -8,6 +8,8 @@
 | `.npz` | array `w` [1, n, w] (NVIDIA's projector), or any one array |
 | torch or pickle file | a tensor (PTI's pivots, e4e), {name: tensor or list of tensors}, or |
 | | {name: {img, latent, noise}} (rosinality's projector) |
+| `{i}_{start}.pickle` | [{latent, image_name, ..}], z of generated images (DatasetGAN, EditGAN, |
+| | HandsOff) |
 | folder | files `latents_image_{id}.npy`, [n, w] each (EditGAN, HandsOff) |
 
 n is num_ws, w is w_dim. Knows no generator: whether the numbers fit one is the caller's question.
@@ -15,7 +17,7 @@ n is num_ws, w is w_dim. Knows no generator: whether the numbers fit one is the 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.checkpoints.containers import read_contents
+from models.checkpoints.memory import check_own_numbers
 from models.checkpoints.sniff import FileKind, sniff
 from models.errors import CheckpointError
 
@@ -43,14 +46,18 @@ class Latents:
     Attributes:
         codes: float32 [N, num_ws, w_dim], or [N, 1, w_dim] for one code per image; finite.
         names: of the images, as the file spells them, in the rows' order; None without names.
+        are_z: whether the file's kind says that these are inputs of the mapping.
     """
 
     codes: Tensor
     names: tuple[str, ...] | None
+    are_z: bool = False
 
     @property
     def look_like_z(self) -> bool:
         """Whether these are rather inputs of the mapping: single codes, standard normal."""
+        if self.are_z:
+            return True
         count = self.codes.numel()
         if self.codes.shape[1] != 1 or count < _ENOUGH_FOR_STATISTICS:
             return False
@@ -87,7 +94,7 @@ def _in_folder(path: Path) -> Latents:
     if not files:
         raise CheckpointError(f"{path} is a folder without files latents_image_<number>.npy")
     codes = [_codes(read_contents(file).root) for _, file in sorted(files)]
-    return Latents(torch.stack(codes), tuple(str(number) for number, _ in sorted(files)))
+    return Latents(_stacked(codes), tuple(str(number) for number, _ in sorted(files)))
 
 
 def _in_file(path: Path) -> Latents:
@@ -99,6 +106,9 @@ def _in_file(path: Path) -> Latents:
         root = root.item()  # a dictionary saved as if it were an array
     if isinstance(root, Mapping):
         return _in_dictionary(root)
+    if isinstance(root, list) and root and all(map(_is_of_index, root)):
+        codes = _stacked([_codes(entry) for entry in root])
+        return Latents(codes, tuple(str(entry["image_name"]) for entry in root), are_z=True)
     return Latents(_rows(_tensor(root)), None)
 
 
@@ -107,7 +117,7 @@ def _in_safetensors(path: Path) -> Latents:
     try:
         with safe_open(path, framework="pt") as tensors:
             names = (tensors.metadata() or {}).get("keys")
-            codes = _rows(tensors.get_tensor("latents").float())
+            codes = _rows(tensors.get_tensor("latents"))
     except SafetensorError as error:
         problem = f"{path}: not a safetensors file with a tensor `latents`: {error}"
         raise CheckpointError(problem) from error
@@ -124,12 +134,17 @@ def _in_dictionary(root: Mapping[Any, Any]) -> Latents:
     only = next(iter(root.values()))
     if len(root) == 1 and isinstance(only, np.ndarray) and only.ndim == 3:
         return Latents(_rows(_tensor(only)), None)
-    codes = torch.stack([_codes(value) for value in root.values()])
+    codes = _stacked([_codes(value) for value in root.values()])
     return Latents(codes, tuple(str(name) for name in root))
 
 
+def _is_of_index(entry: Any) -> bool:
+    """Whether this is an entry of the list that goes with generated images."""
+    return isinstance(entry, Mapping) and "latent" in entry and "image_name" in entry
+
+
 def _codes(value: Any) -> Tensor:
-    """One image's latents as float32 [num_ws or 1, w_dim]."""
+    """One image's latents [num_ws or 1, w_dim]."""
     if isinstance(value, Mapping):
         value = value.get("latent")
     if isinstance(value, list | tuple) and value:
@@ -144,8 +159,16 @@ def _codes(value: Any) -> Tensor:
     return tensor
 
 
+def _stacked(codes: Sequence[Tensor]) -> Tensor:
+    """float32 [N, num_ws or 1, w_dim] of N images' latents, whose numbers must be their own."""
+    check_own_numbers(codes, "latents")
+    return torch.stack([code.float() for code in codes])
+
+
 def _rows(tensor: Tensor) -> Tensor:
     """[w], [N, w] or [N, n, w] as float32 [N, n or 1, w]."""
+    check_own_numbers([tensor], "latents")
+    tensor = tensor.float()
     if tensor.ndim == 1:
         return tensor[None, None]
     if tensor.ndim == 2:
@@ -156,10 +179,10 @@ def _rows(tensor: Tensor) -> Tensor:
 
 
 def _tensor(value: Any) -> Tensor:
-    """float32 numbers of an array or a tensor."""
+    """The numbers of an array or a tensor, not copied: they may be there often."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        return torch.from_numpy(value.astype(np.float32))
+        return torch.from_numpy(value)
     if isinstance(value, Tensor) and value.is_floating_point():
-        return value.detach().float()
+        return value.detach()
     found = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise ValueError(f"found {found} where an array of floats should be")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from models.blank import Blank
+from models.checkpoints.memory import check_own_numbers
 from models.checkpoints.parts import shapes_of
 from models.checkpoints.tensor_files import Format, check_tensors, read_tensors, write_tensors
 from models.stylegan2.config import GeneratorConfig
@@ -53,9 +55,12 @@ def build_generator(
     """A generator of `config` holding exactly `tensors`, keyed as its state dict.
 
     Raises:
-        CheckpointError: a key missing, unknown, or with another shape than `config` asks for.
+        CheckpointError: a key missing, unknown, or with another shape than `config` asks for; or
+            tensors that repeat the same numbers.
     """
     check_tensors(shapes_of(config), tensors, source)
-    generator = Generator(config)
-    generator.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    check_own_numbers(tensors.values(), source)
+    with Blank():
+        generator = Generator(config)
+    generator.load_state_dict(tensors)  # a copy in float32
     return generator.eval().requires_grad_(False)

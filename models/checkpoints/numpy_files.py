@@ -23,7 +23,7 @@ from models.errors import UnsafeCheckpoint
 _LONGEST_HEADER = 4096
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'([<>|=]?\w{1,4})',\s*'fortran_order':\s*(True|False),"
-    r"\s*'shape':\s*\(([\d, L]*)\),?\s*\}\s*"
+    r"\s*'shape':\s*\(((?:[0-9]+L?\s*(?:,\s*|(?=\))))*)\),?\s*\}\s*"
 )
 _PACKED = 64 << 20
 """Bytes that compressed members may have beyond the file's own size."""
@@ -83,7 +83,7 @@ def _header(window: Window) -> tuple[str, bool, tuple[int, ...]]:
     match = _HEADER.fullmatch(text)
     if match is None:
         raise UnsafeCheckpoint(f"a numpy array of neither numbers nor objects: {shown(text)}")
-    numbers = [part.strip().removesuffix("L") for part in match[3].split(",")]
-    if not all(len(part) <= 20 for part in numbers):
+    numbers = re.findall(r"[0-9]+", match[3])
+    if not all(len(number) <= 20 for number in numbers):
         raise UnsafeCheckpoint(f"impossible array: shape ({printable(match[3])})")
-    return match[1], match[2] == "True", tuple(int(part) for part in numbers if part)
+    return match[1], match[2] == "True", tuple(map(int, numbers))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from models.checkpoints.completion import complete
+from models.checkpoints.memory import check_own_numbers
 from models.checkpoints.neutral import build_generator
 from models.checkpoints.notes import Notes
 from models.checkpoints.nvidia_objects import Objects
@@ -21,7 +22,7 @@ from models.checkpoints.pickles.stand_ins import printable
 from models.checkpoints.refusals import DISCRIMINATOR, STYLEGAN3, STYLEGAN_XL
 from models.checkpoints.unpickle import PersistedObject
 from models.errors import CheckpointError
-from models.stylegan2.config import Architecture, GeneratorConfig
+from models.stylegan2.config import MAX_TAPS, Architecture, GeneratorConfig
 from models.stylegan2.networks import Generator
 
 NETWORKS = ("G_ema", "G")
@@ -56,6 +57,7 @@ def build(root: Any, source: str, notes: Notes) -> Generator:
         objects = Objects.of(network)
         tensors = objects.tensors()
         _refuse_others(network.class_name, tensors, source)
+        check_own_numbers(tensors.values(), source)
         config = _config(objects, tensors, notes)
     except KeyError as error:
         problem = f"{source}: not a whole StyleGAN2 generator, no {error.args[0]}"
@@ -185,6 +187,8 @@ def _fir(tensors: Mapping[str, Tensor], notes: Notes) -> tuple[float, ...]:
     if not kernels:
         notes.inferred.append("resampling filter: 1, 3, 3, 1, not in the file")
         return STANDARD_FIR
+    if not all(kernel.numel() <= MAX_TAPS**2 for kernel in kernels):
+        raise ValueError(f"a resampling filter of more than {MAX_TAPS} taps")
     if not all(torch.equal(kernel.double(), kernels[0].double()) for kernel in kernels):
         raise ValueError("layers differ in their resampling filter")
     if abs(kernels[0].double().sum().item() - 1) > 0.01:

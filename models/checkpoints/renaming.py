@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
+from models.checkpoints.memory import check_own_numbers
 from models.checkpoints.notes import Notes
-from models.checkpoints.nvidia import separable_taps
+from models.checkpoints.nvidia import STANDARD_FIR, separable_taps
 from models.checkpoints.parts import Part, parts
 from models.errors import CheckpointError
 from models.stylegan2.config import MAX_BLOCKS, MAX_TAPS, Architecture, GeneratorConfig
 
-STANDARD_FIR = (1.0, 3.0, 3.0, 1.0)
 LR_MULTIPLIER = 0.01
 """Of the mapping, in every known training; state dictionaries do not hold it."""
 
@@ -87,8 +87,10 @@ def described(
         lr_multiplier: of the mapping; None where the file does not say.
 
     Raises:
-        CheckpointError: a tensor that shapes are read from is missing, or shapes contradict.
+        CheckpointError: a tensor that shapes are read from is missing, shapes contradict, or
+            tensors repeat the same numbers.
     """
+    check_own_numbers(tensors.values(), source)
     try:
         config = replace(
             _config(tensors, blocks),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from models.errors import CheckpointError
@@ -63,7 +62,10 @@ def write_tensors(
     header: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """A safetensors file of `tensors`, written whole or not at all; equal input, equal bytes.
+    """A safetensors file of `tensors` in float32, written whole or not at all.
+
+    Equal input gives equal bytes, which the library's own writer does not: the order of its
+    header's keys is random. Nor does it do without two copies of everything.
 
     Args:
         path: the file; replaced if it exists.
@@ -76,27 +78,36 @@ def write_tensors(
     """
     if taken := sorted(set(metadata or ()) & set(header)):
         raise ValueError(f"metadata keys are reserved: {taken}")
-    plain = {key: t.detach().cpu().contiguous() for key, t in tensors.items()}
-    pieces = _with_sorted_header(save(plain, metadata={**header, **(metadata or {})}))
+    ordered = dict(sorted(tensors.items()))
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.writelines(pieces)
+            file.write(_header_of(ordered, {**header, **(metadata or {})}))
+            for tensor in ordered.values():
+                file.write(tensor.detach().float().cpu().contiguous().numpy().data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _with_sorted_header(data: bytes) -> tuple[bytes | memoryview, ...]:
-    """The same safetensors file with its header's keys in order: the library's order is random.
+def _header_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """What stands before the numbers, which follow in the order of `tensors`.
 
-    The format is the header's length as little-endian uint64, the header as JSON padded with
-    spaces to a multiple of 8, then the tensors, which are not copied.
+    The format is the header's length as little-endian uint64, then the header as JSON padded with
+    spaces to a multiple of 8.
     """
-    length = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little"), header, memoryview(data)[8 + length :]
+    entries: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for key, tensor in tensors.items():
+        start, end = end, end + 4 * tensor.numel()
+        entries[key] = {
+            "dtype": "F32",
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(entries, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -121,13 +132,21 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def check_tensors(
     shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: str
 ) -> None:
-    """Raises a `CheckpointError` that names the first tensors missing, unknown or misshapen."""
+    """Raises a `CheckpointError` that names the first tensors missing, unknown or misshapen.
+
+    Weights are floats of 16 bits or more: others would be far larger in memory than in the file.
+    """
     problems = [f"missing {key} {list(shapes[key])}" for key in shapes if key not in tensors]
     problems += [f"unknown {key}" for key in tensors if key not in shapes]
     problems += [
         f"{key} is {list(tensors[key].shape)}, expected {list(shape)}"
         for key, shape in shapes.items()
         if key in tensors and tuple(tensors[key].shape) != shape
+    ]
+    problems += [
+        f"{key} is of {tensor.dtype}"
+        for key, tensor in tensors.items()
+        if not tensor.is_floating_point() or tensor.itemsize < 2
     ]
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""

@@ -17,10 +17,10 @@ from models.checkpoints import refusals
 from models.checkpoints.completion import complete
 from models.checkpoints.neutral import build_generator
 from models.checkpoints.notes import Notes
+from models.checkpoints.nvidia import STANDARD_FIR
 from models.checkpoints.parts import Part, Role
 from models.checkpoints.renaming import (
     LR_MULTIPLIER,
-    STANDARD_FIR,
     count,
     described,
     renamed,
@@ -90,8 +90,8 @@ def _variables(network: Inert) -> dict[str, Tensor]:
     for fields in _components(network):
         for item in fields.get("variables") or ():
             match item:
-                case (str(name), np.ndarray() as array) if array.dtype.kind in "biuf":
-                    found[name] = torch.from_numpy(np.array(array, dtype=np.float32))
+                case (str(name), np.ndarray() as array) if array.dtype.kind == "f":
+                    found[name] = torch.from_numpy(array)  # not copied: it may be there often
                 case (str(name), int() | float() as number):
                     found[name] = torch.tensor(float(number))
     return found

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from models.descriptions import from_json, to_json
+from models.descriptions import from_json, to_json, whole_numbers
 
 RESTYLE_ITERATIONS = 5
+MOST_CODES = 32
+"""The largest StyleGAN2 takes 20; a damaged description must not ask for all of a machine."""
+
 LARGEST_INPUT = 256
 SQUEEZE = 16
 """How many times narrower an IR-SE50 block's gate is than the block."""
@@ -52,6 +55,8 @@ class EncoderConfig:
         input_size: (H, W) that pictures are reduced to.
         channels: of the backbone's four stages.
         w_dim: width of a code.
+        own_mean: whether the encoder has a mean code of its own; if not, its codes are added to
+            the mean w of whichever generator they are for.
     """
 
     backbone: Backbone
@@ -63,6 +68,7 @@ class EncoderConfig:
     input_size: tuple[int, int] = (256, 256)
     channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     w_dim: int = 512
+    own_mean: bool = True
 
     def __post_init__(self) -> None:
         if not all(16 <= side <= LARGEST_INPUT for side in self.input_size):
@@ -73,6 +79,8 @@ class EncoderConfig:
             raise ValueError(f"{self.in_channels} channels to codes of width {self.w_dim}")
         if (self.head is Head.W) != (self.num_codes == 1):
             raise ValueError(f"head {self.head} does not give {self.num_codes} codes")
+        if max(self.num_ws, self.num_codes) > MOST_CODES:
+            raise ValueError(f"codes are at most {MOST_CODES}, not {self.num_codes}, {self.num_ws}")
         if self.num_ws < 1 or 1 < self.num_codes < self.num_ws:
             raise ValueError(f"{self.num_codes} codes do not steer {self.num_ws} layers")
 
@@ -109,6 +117,6 @@ _KINDS: Mapping[str, Callable[[Any], Any]] = {
     "backbone": Backbone,
     "head": Head,
     "family": Family,
-    "input_size": tuple,
-    "channels": tuple,
+    "input_size": whole_numbers,
+    "channels": whole_numbers,
 }

@@ -1,8 +1,8 @@
 """The encoder: pictures in, codes in W+ out. Rebuilt from an `EncoderConfig` alone.
 
-`state_dict` holds the backbone, the head and `latent_avg`; and the generator's tensors, where
-the encoder was given its generator. pSp: Richardson et al., CVPR 2021; e4e: Tov et al.,
-SIGGRAPH 2021; ReStyle: Alaluf et al., ICCV 2021.
+`state_dict` holds the backbone, the head and `latent_avg`, zeros where there is no mean code; and
+the generator's tensors, where the encoder was given its generator. pSp: Richardson et al., CVPR
+2021; e4e: Tov et al., SIGGRAPH 2021; ReStyle: Alaluf et al., ICCV 2021.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from models.blank import Blank
+from models.checkpoints.memory import check_own_numbers
 from models.checkpoints.tensor_files import check_tensors
 from models.encoders.backbones import BACKBONES
 from models.encoders.config import EncoderConfig, Family
 from models.encoders.heads import HEADS
 from models.encoders.restyle import fitted, framed, refine
+from models.encoders.shapes import shapes_of
 from models.stylegan2.networks import Generator
 
 
@@ -58,6 +61,22 @@ class Encoder(nn.Module):
             codes = torch.cat([first, first + later], dim=1)
         return codes
 
+    def mean_codes(self, generator: Generator | None) -> Tensor:
+        """What `forward`'s codes are added to: its own mean codes, or the generator's mean w.
+
+        Returns:
+            float32 [num_ws, w_dim], num_ws the generator's where there is one.
+
+        Raises:
+            ValueError: it has no mean code of its own, and there is no generator.
+        """
+        num_ws = self.num_ws if generator is None else generator.num_ws
+        if self.config.own_mean:
+            return self.latent_avg[:num_ws]
+        if generator is None:
+            raise ValueError("an encoder without a mean code adds to a generator's mean: give one")
+        return generator.w_avg.expand(num_ws, -1)
+
     @torch.no_grad()
     def encode(
         self, images: Tensor, generator: Generator | None = None, iterations: int | None = None
@@ -68,7 +87,7 @@ class Encoder(nn.Module):
             images: [N, 3, H, W] in [-1, 1], framed as the generator's, of any size; reduced to
                 `config.input_size`. Sketches and segmentations have `config.in_channels`.
             generator: to draw with and to fit the codes to; by default the encoder's own. A
-                ReStyle encoder needs one.
+                ReStyle encoder needs one, and so does one without a mean code.
             iterations: of ReStyle's loop; 5 by default.
 
         Returns:
@@ -83,7 +102,7 @@ class Encoder(nn.Module):
             return refine(self, generator, images, iterations)[-1].latents
         if self.config.restyle:
             raise ValueError("a ReStyle encoder compares with a generator's images: give one")
-        return self.latent_avg + fitted(self(framed(self, images)), self.num_ws)
+        return self.mean_codes(None) + fitted(self(framed(self, images)), self.num_ws)
 
 
 def build_encoder(
@@ -102,15 +121,16 @@ def build_encoder(
         generator: the one it was trained for.
 
     Raises:
-        CheckpointError: a key missing, unknown, or with another shape than `config` asks for.
+        CheckpointError: a key missing, unknown, or with another shape than `config` asks for; or
+            tensors that repeat the same numbers.
     """
-    with torch.device("meta"):
+    kept = {key: tensor for key, tensor in tensors.items() if not is_counter(key)}
+    check_tensors(shapes_of(config), kept, source)
+    check_own_numbers(kept.values(), source)
+    with Blank():
         encoder = Encoder(config)
-    kept = {key: t.float() for key, t in tensors.items() if not is_counter(key)}
-    shapes = {key: tuple(t.shape) for key, t in own_tensors(encoder).items()}
-    check_tensors(shapes, kept, source)
     # BatchNorm makes its own counters where a plain dictionary lacks them.
-    encoder.load_state_dict(kept, assign=True)
+    encoder.load_state_dict({key: t.float() for key, t in kept.items()}, assign=True)
     encoder.generator = generator
     return encoder.eval().requires_grad_(False)
 

@@ -71,7 +71,7 @@ def refine(
         raise ValueError(f"iterations must be at least 1, got {iterations}")
     _check_generator(encoder, generator)
     seen = framed(encoder, images)
-    mean = encoder.latent_avg[: generator.num_ws].expand(len(seen), -1, -1)
+    mean = encoder.mean_codes(generator).expand(len(seen), -1, -1)
     step = Step(mean if start is None else start, generator)
     steps = []
     for _ in range(iterations):

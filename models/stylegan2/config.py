@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from models.descriptions import from_json, to_json
+from models.descriptions import from_json, to_json, whole_numbers
 
 MAX_BLOCKS = 10
 MAX_PIXELS = 2**22
 MAX_WIDTH = 2**14
 MAX_TAPS = 64
+MAX_DEPTH = 64
 """Above any network there is; a damaged description must not ask for all of a machine's memory."""
 
 
@@ -80,6 +81,9 @@ class GeneratorConfig:
             raise ValueError(f"an image has at most {MAX_PIXELS} pixels, not {height} x {width}")
         if not self.mapping_widths or self.mapping_widths[-1] != self.w_dim:
             raise ValueError(f"mapping_widths {self.mapping_widths} must end in {self.w_dim}")
+        if len(self.mapping_widths) > MAX_DEPTH:
+            depth = len(self.mapping_widths)
+            raise ValueError(f"a mapping has at most {MAX_DEPTH} layers, not {depth}")
         widths = (self.image_shape[0], *self.channels, *self.mapping_widths)
         if not all(0 < each <= MAX_WIDTH for each in widths):
             raise ValueError(f"widths must be 1 .. {MAX_WIDTH}, got {widths}")
@@ -122,9 +126,9 @@ class GeneratorConfig:
 
 
 _KINDS: Mapping[str, Callable[[Any], Any]] = {
-    "image_shape": tuple,
-    "channels": tuple,
-    "mapping_widths": tuple,
+    "image_shape": whole_numbers,
+    "channels": whole_numbers,
+    "mapping_widths": whole_numbers,
     "fir": tuple,
     "architecture": Architecture,
 }

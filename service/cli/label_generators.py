@@ -13,6 +13,9 @@ app = typer.Typer(no_args_is_help=True, help="Ensembles that label what a genera
 inversions = typer.Typer(no_args_is_help=True, help="Latents of a dataset's images.")
 Dataset = Annotated[str | None, typer.Option(help="A dataset's id, dst_…")]
 Generator = Annotated[str | None, typer.Option(help="A generator's id, gen_…")]
+Encoder = Annotated[
+    str | None, typer.Option(help="An encoder's id, enc_…; the search starts from its guess.")
+]
 Distance = Annotated[
     str | None,
     typer.Option(help="lpips (needs the ImageNet trunk) or perceptual (a random trunk)."),
@@ -27,9 +30,7 @@ def create_inversion(
     generator: Annotated[str, typer.Option(help="A generator's id, gen_…")],
     steps: Annotated[int | None, typer.Option(min=0, help="Optimisation steps at most.")] = None,
     distance: Distance = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="An encoder's id, enc_…; the search starts from its guess.")
-    ] = None,
+    encoder: Encoder = None,
     latents: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A file of latents found elsewhere."),
@@ -83,6 +84,7 @@ def create(
     inversion: Annotated[str | None, typer.Option(help="An inversion's id, inv_…")] = None,
     dataset: Dataset = None,
     generator: Generator = None,
+    encoder: Encoder = None,
     distance: Distance = None,
     kind: Annotated[
         str | None,
@@ -102,14 +104,18 @@ def create(
 
     handsoff label-generator create --dataset dst_01… --generator gen_01… --kind keypoints
     """
-    if distance is not None and inversion is not None:
-        raise WrongUsage("--distance is of the inversion that is made first; not with --inversion")
+    of_inversion = {"--distance": distance, "--encoder": encoder}
+    given = [option for option, value in of_inversion.items() if value is not None]
+    if given and inversion is not None:
+        options = " and ".join(given)
+        raise WrongUsage(f"{options}: of the inversion that is made first; not with --inversion")
     here = session(context)
     with here.client() as client:
         made = client.label_generators.create(
             inversion,
             dataset=dataset,
             generator=generator,
+            encoder=encoder,
             inversion_config=settings(None, distance=distance) or None,
             kind=kind,
             name=name,

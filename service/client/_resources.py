@@ -193,6 +193,7 @@ class LabelGenerators(Collection):
         *,
         dataset: Reference | None = None,
         generator: Reference | None = None,
+        encoder: Reference | None = None,
         inversion_config: Mapping[str, Any] | None = None,
         kind: str | None = None,
         name: str = "",
@@ -205,6 +206,8 @@ class LabelGenerators(Collection):
             inversion: ready, or on its way.
             dataset: in place of an inversion, with `generator`.
             generator: in place of an inversion, with `dataset`.
+            encoder: whose guesses that inversion starts from, with `dataset` only; ready, or on
+                its way.
             inversion_config: fields of the API's InversionConfig, with `dataset` only.
             kind: which of the dataset's labels is learnt, e.g. `keypoints`; if left out, the first.
             name: free text.
@@ -215,6 +218,7 @@ class LabelGenerators(Collection):
             "inversion_id": _id_or_none(inversion),
             "dataset_id": _id_or_none(dataset),
             "generator_id": _id_or_none(generator),
+            "encoder_id": _id_or_none(encoder),
             "inversion": inversion_config,
             "kind": kind,
             "name": name,

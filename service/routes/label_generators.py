@@ -6,6 +6,7 @@ from starlette.responses import Response
 from service.auth import Tenant
 from service.dependencies import App, Call, Making, created
 from service.errors import NotReady
+from service.inverting import inversion_draft
 from service.labels import fitting, labels_of_dataset
 from service.problems import responses
 from service.resources import Draft, job_id_of, waits
@@ -76,26 +77,14 @@ def _inversion(call: Call, body: LabelGeneratorRequest, inversion_id: str) -> Dr
     """The inversion that is made first."""
     assert body.dataset_id is not None
     assert body.generator_id is not None
-    parents = call.parents(
-        {
-            "dataset": ("datasets", body.dataset_id),
-            "generator": ("generators", body.generator_id),
-        }
-    )
     _check_kind(call, body.dataset_id, body.kind)
     spec = InversionParams(
-        dataset_id=body.dataset_id, generator_id=body.generator_id, config=body.inversion
+        dataset_id=body.dataset_id,
+        generator_id=body.generator_id,
+        encoder_id=body.encoder_id,
+        config=body.inversion,
     )
-    return Draft(
-        tenant=call.tenant,
-        collection="inversions",
-        id=inversion_id,
-        spec=spec,
-        kind=JobKind.INVERT,
-        name=body.name,
-        parents={role: parent.id for role, parent in parents.items()},
-        after=waits(parents.values()),
-    )
+    return inversion_draft(call, inversion_id, spec, body.name)
 
 
 def _training(

@@ -9,7 +9,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,7 +42,6 @@ def main() -> None:
     )
     options = parser.parse_args()
     report: dict[str, Any] = {"schema_version": 2, "machine": _machine()}
-    began = time.monotonic()
     if options.only != "latency":
         report["quality"] = quality.measure(_asked(options))
         _show(report["quality"])
@@ -52,7 +50,6 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         report["api_latency"] = json.loads(done.stdout)
         sys.stdout.write(done.stdout)
-    report["seconds"] = round(time.monotonic() - began, 1)
     _write(report)
 
 
@@ -108,9 +105,11 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _write(report: dict[str, Any]) -> None:
+    """Into the day's file; what another run of the day measured stays there."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{report['machine']['date']}-{report['machine']['device']}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, **report}, indent=1) + "\n")
     sys.stdout.write(f"{path}\n")
 
 

@@ -9,12 +9,16 @@ seed decides the 16 renders, the ensemble, what is generated and the network. Be
 labels of all kinds on the same images agree.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+import multiprocessing
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
 import numpy as np
+import torch
 
 from models.configs import Recipe
 from models.downstream import judge
@@ -48,38 +52,57 @@ class Asked:
 
 
 def measure(asked: Asked) -> dict[str, Any]:
-    """Figures by kind and source, and the agreement of each seed where all kinds are asked for."""
-    validation, held_out = (
-        renders(asked.scale.validation, 1_000_003),
-        renders(asked.test, 1_000_004),
-    )
-    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = {
-        kind: {source: [] for source in asked.sources} for kind in asked.kinds
-    }
-    agreements = []
-    for seed in range(asked.seeds):
-        few = renders(FEW, 100 + seed)
-        method = Method(few, seed, asked.scale)
-        for kind, by_source in runs.items():
-            for source, found in by_source.items():
-                train = _faces(source, kind, method, few, seed, asked.count)
-                recipe = Recipe(**{**asked.scale.recipe, "seed": seed})
-                sets = (some.of(kind) for some in (train, validation, held_out))
-                found.append(judge(*sets, SPECS[kind], recipe, CPU, silent).figures)
-        if set(asked.kinds) == set(SPECS):
-            agreements.append(agreement(method.generated(tuple(SPECS), asked.count)))
+    """Figures by kind and source, and the agreement of each seed where all kinds are asked for.
+
+    As many networks are trained at once as there are processors, each on one thread.
+    """
+    runs = list(itertools.product(asked.kinds, asked.sources, range(asked.seeds)))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        figures = dict(zip(runs, pool.map(_figures, *_columns(asked, runs)), strict=True))
+        seeds = range(asked.seeds) if set(asked.kinds) == set(SPECS) else range(0)
+        agreements = list(pool.map(_agreement, [asked] * len(seeds), seeds))
     by_kind = {
-        kind: {source: _summary(found) for source, found in by_source.items()}
-        for kind, by_source in runs.items()
+        kind: {
+            source: _summary([figures[kind, source, seed] for seed in range(asked.seeds)])
+            for source in asked.sources
+        }
+        for kind in asked.kinds
     }
     return {"kinds": by_kind, "agreement": agreements}
 
 
-def _faces(source: str, kind: str, method: Method, few: Faces, seed: int, count: int) -> Faces:
+def _columns(asked: Asked, runs: Sequence[tuple[str, str, int]]) -> Iterable[Sequence[Any]]:
+    """The arguments of `_figures` for all runs, one sequence each."""
+    return [asked] * len(runs), *zip(*runs, strict=True)
+
+
+def _figures(asked: Asked, kind: str, source: str, seed: int) -> Mapping[str, Any]:
+    """How the network does that one source taught one kind."""
+    train = _faces(asked, kind, source, seed)
+    validation = renders(asked.scale.validation, 1_000_003)
+    held_out = renders(asked.test, 1_000_004)
+    recipe = Recipe(**{**asked.scale.recipe, "seed": seed})
+    sets = (some.of(kind) for some in (train, validation, held_out))
+    return judge(*sets, SPECS[kind], recipe, CPU, silent).figures
+
+
+def _faces(asked: Asked, kind: str, source: str, seed: int) -> Faces:
     """What is trained on."""
     if source == "generated":
-        return method.generated((kind,), count)
-    return few if source == "real16" else renders(count, 200 + seed)
+        return _method(asked, seed).generated((kind,), asked.count)
+    return renders(FEW, 100 + seed) if source == "real16" else renders(asked.count, 200 + seed)
+
+
+def _method(asked: Asked, seed: int) -> Method:
+    return Method(renders(FEW, 100 + seed), seed, asked.scale)
+
+
+def _agreement(asked: Asked, seed: int) -> Mapping[str, Any]:
+    """Whether labels of all kinds agree on the same images."""
+    return agreement(_method(asked, seed).generated(tuple(SPECS), asked.count))
 
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

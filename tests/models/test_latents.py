@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -125,6 +126,38 @@ class TestLatentFiles:
 
         assert found.mapped_from_z
         torch.testing.assert_close(found.codes, generator.map(torch.from_numpy(z)))
+
+    def index(self, path, z):
+        """The list that DatasetGAN writes beside what it generates."""
+        names = [f"{number}.png" for number in range(len(z))]
+        entries = [{"latent": z[[i]], "image_name": name} for i, name in enumerate(names)]
+        path.write_bytes(pickle.dumps(entries))
+
+    def test_an_index_of_generated_images_is_mapped(self, tmp_path):
+        """
+        Its few z are the images' of those names, whatever they look like.
+        """
+        path, generator = tmp_path / "0_0.pickle", small_generator()
+        z = philox("z").standard_normal((3, 6), dtype=np.float32)
+        self.index(path, z)
+
+        found = read_latents(path, ["2", "0"], generator)
+
+        assert found.mapped_from_z
+        torch.testing.assert_close(found.codes, generator.map(torch.from_numpy(z[[2, 0]])))
+
+    @pytest.mark.parametrize(
+        ("width", "label_dim", "message"),
+        [(8, 0, "z of 8 numbers; the generator takes 6$"), (6, 3, "6 and a label beside them")],
+    )
+    def test_an_index_of_another_generator_is_refused(self, tmp_path, width, label_dim, message):
+        """
+        z of another width are never taken for w; nor can z be mapped without their labels.
+        """
+        self.index(tmp_path / "l", np.zeros((1, width), dtype=np.float32))
+
+        with pytest.raises(InvalidLatents, match=message):
+            read_latents(tmp_path / "l", ["0"], small_generator(label_dim=label_dim))
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -127,6 +127,19 @@ class TestInversionsFromEncoders:
 
         assert f"job_{encoder.partition('_')[2]}" in made["job"]["after"]
 
+    def test_a_label_generator_hands_it_to_the_inversion_made_first(self, api):
+        """
+        The inversion that a label generator brings is the one that was asked for by itself.
+        """
+        body = self.asked(api)
+
+        api.post("/v1/label-generators", {**body, "inversion": {"restyle_iterations": 3}})
+
+        (made,) = api.get("/v1/inversions").json()["data"]
+        assert made["parents"]["encoder"] == made["spec"]["encoder_id"] == body["encoder_id"]
+        assert made["spec"]["config"]["restyle_iterations"] == 3
+
+    @pytest.mark.parametrize("collection", ["inversions", "label-generators"])
     @pytest.mark.parametrize(
         ("change", "words"),
         [
@@ -135,12 +148,12 @@ class TestInversionsFromEncoders:
             ({"input_shape": [19, 256, 256]}, "reads 19 channels"),
         ],
     )
-    def test_an_encoder_of_another_generator_is_refused(self, api, change, words):
+    def test_an_encoder_of_another_generator_is_refused(self, api, collection, change, words):
         """
-        What does not fit is told at once, with a pointer and both numbers.
+        What does not fit is told at once, with a pointer and both numbers, wherever it is named.
         """
         told = problem(
-            api.post("/v1/inversions", self.asked(api, {**ENCODER, **change})),
+            api.post(f"/v1/{collection}", self.asked(api, {**ENCODER, **change})),
             422,
             "invalid_request",
         )

@@ -138,6 +138,11 @@ class TestChain:
                 "either inversion_id, or both",
             ),
             (
+                "label-generators",
+                {"inversion_id": "inv_1", "encoder_id": "enc_1"},
+                "either encoder_id or inversion_id",
+            ),
+            (
                 "evaluations",
                 {"validation_dataset_id": "dst_1", "test_dataset_id": "dst_1"},
                 "exactly one of generation_id and dataset_id",

@@ -256,16 +256,28 @@ class TestCommands:
             *("label-generator", "create", "--dataset", "dst_1", "--generator", "gen_1"),
             *("--distance", "perceptual", "--members", "3", "--steps", "50", "--no-wait"),
             *("--kind", "keypoints"),
+            *("--encoder", "enc_1"),
         )
 
         assert sent(service) == {
             "dataset_id": "dst_1",
             "generator_id": "gen_1",
+            "encoder_id": "enc_1",
             "inversion": {"distance": "perceptual"},
             "kind": "keypoints",
             "name": "",
             "config": {"members": 3, "max_steps": 50},
         }
+
+    @pytest.mark.parametrize("option", [("--encoder", "enc_1"), ("--distance", "lpips")])
+    def test_what_is_of_an_inversion_needs_one_to_be_made(self, handsoff, service, option):
+        """
+        Beside an inversion that is there already, its options are refused here, by name.
+        """
+        code, _, err = handsoff("label-generator", "create", "--inversion", "inv_1", *option)
+
+        assert (code, service.seen) == (ExitCode.MISUSED, [])
+        assert f"{option[0]}: of the inversion that is made first" in err
 
     def test_an_inversion_from_found_latents(self, handsoff, service, tmp_path):
         """

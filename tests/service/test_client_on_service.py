@@ -213,16 +213,21 @@ class TestChain:
 
     def test_a_label_generator_from_a_dataset(self, client, api):
         """
-        A dataset and a generator are enough; the inversion is made first.
+        A dataset and a generator are enough; the inversion is made first, from an encoder's guess
+        where one is named.
         """
+        encoder = client.encoders.get(api.made("encoders", {"upload_id": api.upload()}))
+
         labels = client.label_generators.create(
             dataset=api.dataset(),
             generator=api.generator(),
+            encoder=encoder,
             inversion_config={"distance": "perceptual"},
         )
 
         inversion = client.inversions.get(labels.parents["inversion"])
         assert inversion.spec["config"]["distance"] == "perceptual"
+        assert inversion.parents["encoder"] == encoder.id
 
     def test_a_dry_run(self, client, api):
         """

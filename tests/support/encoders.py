@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import torch
 
+from models.blank import Blank
 from models.encoders.config import Backbone, EncoderConfig, Family, Head
 from models.encoders.encoder import Encoder, build_encoder, own_tensors
 
@@ -45,7 +46,7 @@ def encoder_shapes(config):
     """
     Our names and shapes of an encoder's tensors.
     """
-    with torch.device("meta"):
+    with Blank():
         tensors = own_tensors(Encoder(config))
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 

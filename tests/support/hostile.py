@@ -2,7 +2,8 @@
 
 Built in code, byte by byte where no library would write them. Each case says what it tries and
 how it must end: refused with a message, or read with the named parts inert. The cases are in
-`hostile_code`, `hostile_sizes`, `hostile_files`; here are the parts they are made of.
+`hostile_code`, `hostile_sizes`, `hostile_files`, `hostile_networks`; here are the parts they are
+made of.
 """
 
 import io
@@ -30,6 +31,8 @@ class Case:
         data: its bytes, or what makes something else than a file at a path.
         refused: pattern of the message; None if it must be read.
         inert: names that the reading must have reported.
+        unfit: of what must be read, pattern of the message that refuses it as a network or as
+            latents; None if that does not matter.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Case:
     data: bytes | Callable[[Path], None]
     refused: str | None = None
     inert: frozenset[str] = frozenset()
+    unfit: str | None = None
 
 
 def bad(name: str, tries: str, data: bytes | Callable[[Path], None], refused: str) -> Case:
@@ -47,6 +51,11 @@ def bad(name: str, tries: str, data: bytes | Callable[[Path], None], refused: st
 def tame(name: str, tries: str, data: bytes, *inert: str) -> Case:
     """A case that must be read, with these names inert."""
     return Case(name, tries, data, None, frozenset(inert))
+
+
+def swollen(name: str, tries: str, data: bytes, unfit: str, *inert: str) -> Case:
+    """A case that can be read, and of which no network or latents may be made."""
+    return Case(name, tries, data, None, frozenset(inert), unfit)
 
 
 def part(value: object) -> bytes:

@@ -143,6 +143,12 @@ def headers() -> list[Case]:
             "impossible",
         ),
         bad(
+            "npy-commas",
+            "has a shape of two numbers without a comma",
+            _npy_header("'<f8'", "(12 3)"),
+            "numbers nor objects",
+        ),
+        bad(
             "safetensors",
             "claims a header of 10 GB",
             struct.pack("<Q", GIGABYTES) + b"{}",

@@ -11,10 +11,12 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from models.checkpoints.containers import read_contents
-from models.checkpoints.neutral import load_neutral
+from models.checkpoints.inspection import open_any
+from models.checkpoints.latents import read_latents
 from models.checkpoints.sniff import FileKind, sniff
 from models.errors import CheckpointError
 
@@ -68,12 +70,22 @@ def _outcome(path: Path) -> dict[str, object]:
     """How a reading ended."""
     try:
         if path.is_file() and path.stat().st_size and sniff(path) is FileKind.SAFETENSORS:
-            load_neutral(path)
-        return {"end": "read", "inert": sorted(read_contents(path).inert)}
+            open_any(path)
+        inert = sorted(read_contents(path).inert)
+        return {"end": "read", "inert": inert, "unfit": list(_refusals(path))}
     except CheckpointError as error:
         return {"end": "refused", "says": str(error)}
     except BaseException as error:  # reported, and fails the test
         return {"end": f"crashed: {type(error).__name__}: {error}"[:300]}
+
+
+def _refusals(path: Path) -> Iterator[str]:
+    """Why a file that can be read is no network, and why it is no latents."""
+    for read in (open_any, read_latents):
+        try:
+            read(path)
+        except CheckpointError as error:
+            yield str(error)
 
 
 def _memory(kind: str) -> int:

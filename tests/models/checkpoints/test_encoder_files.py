@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from support.encoders import encoder_file, rosinality_shapes, small_config
@@ -87,12 +89,12 @@ class TestLayouts:
         Without options around it, and with the prefix of parallel training, a state dict is read
         if its family is said.
         """
-        state = encoder_file(psp)["state_dict"]
+        state = encoder_file(psp)["state_dict"]  # and no mean code
         root = {f"{wrap}{key}": tensor for key, tensor in state.items()}
 
         encoder, _ = encoder_of(root, family=Family.PSP)
 
-        assert psp == encoder.config
+        assert replace(psp, own_mean=False) == encoder.config
 
     @pytest.mark.parametrize("backbone", Backbone)
     def test_prefixes_may_be_gone(self, backbone):
@@ -105,7 +107,7 @@ class TestLayouts:
 
         encoder, _ = encoder_of({"state_dict": root}, family=Family.PSP)
 
-        assert config == encoder.config
+        assert replace(config, own_mean=False) == encoder.config
 
     def test_the_generator_can_be_had_alone(self):
         """
@@ -223,16 +225,17 @@ class TestMeanCode:
         assert encoder.latent_avg.abs().max() > 0
         assert any("latent_avg: the mean w" in line for line in notes.estimated)
 
-    def test_zeros_are_called_wrong(self):
+    def test_is_left_to_the_generator(self):
         """
-        Without a generator nothing can be estimated: the notes say that the codes will be wrong.
+        Where the file has neither a mean code nor a generator, the one that is encoded for gives
+        it, and that is told.
         """
         root = encoder_file(psp, average=False, encoder_type="BackboneEncoder")
 
         encoder, notes = encoder_of(root)
 
-        assert not encoder.latent_avg.any()
-        assert any("zeros, which are wrong" in line for line in notes.estimated)
+        assert not encoder.config.own_mean
+        assert notes.estimated == ["latent_avg: not in the file; the generator's mean w is used"]
 
     @pytest.mark.parametrize("channels, zero", [(3, True), (6, False)])
     def test_is_not_added_where_options_say_so(self, channels, zero):
@@ -246,6 +249,7 @@ class TestMeanCode:
 
         assert zero is not bool(encoder.latent_avg.any())
         assert zero is bool(notes.inferred)
+        assert encoder.config.own_mean
 
 
 class TestSizes:

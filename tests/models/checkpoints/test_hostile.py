@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import hostile_code, hostile_files, hostile_sizes
+from support import hostile_code, hostile_files, hostile_networks, hostile_sizes
 from support.hostile import Case
 
 from models.checkpoints.containers import read_contents
@@ -28,6 +28,8 @@ CASES: list[Case] = [
     *hostile_files.zips(),
     *hostile_files.headers(),
     *hostile_files.others(),
+    *hostile_networks.repeating(),
+    *hostile_networks.describing(),
 ]
 BY_NAME = {case.name: case for case in CASES}
 SPARE_MEGABYTES, SECONDS = 200, 30
@@ -68,11 +70,13 @@ class TestEveryFile:
     def test_ends_in_plain_words(self, name, outcomes):
         """
         A hostile file is refused with its name and what is wrong, or read with what was made
-        inert in the list.
+        inert in the list; then it may still be refused as a network.
         """
         case, outcome = BY_NAME[name], outcomes[name]
         if case.refused is None:
             assert (outcome["end"], set(outcome.get("inert", []))) == ("read", case.inert), outcome
+            assert any(re.search(case.unfit or "", words) for words in outcome["unfit"]), outcome
+            assert all(len(w) < 1000 and w.isprintable() for w in outcome["unfit"]), outcome
         else:
             assert outcome["end"] == "refused", outcome
             assert case.name in outcome["says"]

@@ -85,6 +85,7 @@ class TestEncoders:
         assert (found["backbone"], found["head"]) == ("ir-se50", "last-map")
         assert (found["num_ws"], found["w_dim"]) == (6, 8)
         assert (found["input_shape"], found["iterations"]) == ([6, 256, 256], 5)
+        assert found["own_mean"] is True
         assert found["generator"] == {"image_shape": [3, 16, 16], "num_ws": 6}
 
     def test_may_need_to_be_told_their_family(self, tmp_path):
@@ -219,13 +220,15 @@ class TestCommand:
 
     def test_converts_encoders(self, capsys, tmp_path):
         """
-        An encoder is kept without the generator, which can be had from the same file.
+        An encoder is kept without the generator, which can be had from the same file: that is
+        said.
         """
         path = encoder_path(tmp_path, encoder_type="BackboneEncoder")
 
-        self.run(capsys, "convert", path, tmp_path / "e.safetensors")
+        _, said, _ = self.run(capsys, "convert", path, tmp_path / "e.safetensors")
         self.run(capsys, "convert", path, tmp_path / "g.safetensors", "--as", "generator")
 
+        assert "generator: convert the file as a generator too" in said
         assert open_any(tmp_path / "e.safetensors").document()["generator"] is None
         assert open_any(tmp_path / "g.safetensors").document()["what"] == "generator"
 

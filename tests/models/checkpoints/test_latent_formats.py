@@ -69,6 +69,20 @@ class TestArrays:
         assert_read(tmp_path, numbers(2, 6, 8)[::-1].copy(), ("2", "10"))
 
 
+def index_of(z, kind=lambda code: code):
+    """The list that goes with generated images, of z [N, 1, z_dim]."""
+    return [
+        {
+            "latent": kind(code),
+            "uncertrainty_score": 0.1,
+            "image_name": f"{number}.png",
+            "image_label_name": f"label_{number}.png",
+            "js_name": f"{number}.npy",
+        }
+        for number, code in enumerate(z)
+    ]
+
+
 class TestNamed:
     def test_the_last_step_counts(self, tmp_path):
         """
@@ -108,6 +122,46 @@ class TestNamed:
         save_file({"latents": codes}, tmp_path / "l", metadata={"keys": json.dumps(["a", "b"])})
 
         assert_read(tmp_path / "l", codes.numpy(), ("a", "b"))
+
+
+class TestIndexOfGeneratedImages:
+    @pytest.mark.parametrize("kind", [lambda z: z, torch.from_numpy, lambda z: z[0]])
+    def test_holds_z_by_name(self, tmp_path, kind):
+        """
+        DatasetGAN, EditGAN and HandsOff list what they generate: z, however few, under the name
+        of the image.
+        """
+        (tmp_path / "0_0.pickle").write_bytes(pickle.dumps(index_of(numbers(3, 1, 8), kind)))
+
+        found = read_latents(tmp_path / "0_0.pickle")
+
+        assert found.look_like_z
+        assert found.names == ("0.png", "1.png", "2.png")
+        assert torch.equal(found.codes, torch.from_numpy(numbers(3, 1, 8)))
+
+    def test_runs_no_command(self, tmp_path):
+        """
+        Commands in place of a score or a name are inert; in place of a latent they are refused.
+        """
+        command = Exploit(tmp_path / "marker")
+        entry = {**index_of(numbers(1, 1, 8))[0], "uncertrainty_score": command}
+        (tmp_path / "score").write_bytes(pickle.dumps([entry]))
+        (tmp_path / "latent").write_bytes(pickle.dumps([{**entry, "latent": command}]))
+
+        assert read_latents(tmp_path / "score").codes.shape == (1, 1, 8)
+        with pytest.raises(CheckpointError, match="found Inert"):
+            read_latents(tmp_path / "latent")
+        assert not (tmp_path / "marker").exists()
+
+    def test_of_mixed_entries_is_none(self, tmp_path):
+        """
+        A list of which some entries have no latent is no such index.
+        """
+        entries = [*index_of(numbers(1, 1, 8)), {"image_name": "b.png"}]
+        (tmp_path / "l").write_bytes(pickle.dumps(entries))
+
+        with pytest.raises(CheckpointError, match="found list where"):
+            read_latents(tmp_path / "l")
 
 
 class TestTensors:
@@ -213,6 +267,16 @@ class TestRefusals:
             read_latents(tmp_path / "l.npy")
 
         assert not (tmp_path / "marker").exists()
+
+    def test_one_array_under_many_names(self, tmp_path):
+        """
+        A small file whose names all mean the same array would be large in memory: it is refused.
+        """
+        code = numbers(18, 512)
+        (tmp_path / "l.pkl").write_bytes(pickle.dumps(dict.fromkeys(map(str, range(3000)), code)))
+
+        with pytest.raises(CheckpointError, match="repeat 0 MB of numbers until they are 105 MB"):
+            read_latents(tmp_path / "l.pkl")
 
     def test_an_empty_folder(self, tmp_path):
         """

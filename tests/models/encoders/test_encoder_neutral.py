@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -46,6 +48,31 @@ class TestRoundTrip:
         assert torch.equal(encoder.encode(images), loaded.encode(images))
         assert read_metadata(tmp_path / "e")["source"] == "here"
         assert not loaded.training
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_keeps_whether_it_has_a_mean_code(self, own, tmp_path):
+        """
+        An encoder that takes its generator's mean still does after it was saved.
+        """
+        encoder, generator = small_encoder(own_mean=own), small_generator(16)
+        images = torch.rand(2, 3, 32, 32)
+        save_encoder(encoder, tmp_path / "e")
+
+        loaded = load_encoder(tmp_path / "e")
+
+        assert loaded.config.own_mean is own
+        found = loaded.encode(images, generator)
+        assert torch.equal(encoder.encode(images, generator), found)
+
+    def test_of_before_there_was_a_choice_has_one(self, encoder, path):
+        """
+        Files written before encoders could lack a mean code are read as they were meant.
+        """
+        config = json.loads(encoder.config.to_json())
+        del config["own_mean"]
+        rewritten(path, config=json.dumps(config))
+
+        assert load_encoder(path).config == encoder.config
 
     def test_leaves_its_generator_out(self, encoder, path, tmp_path):
         """

@@ -66,6 +66,19 @@ class TestEncode:
         torch.testing.assert_close(encoder.encode(images), expected)
         assert encoder.latent_avg.abs().max() > 0.1
 
+    @pytest.mark.parametrize("num_ws", [6, 8])
+    def test_starts_from_the_generators_mean_where_it_has_none(self, num_ws):
+        """
+        An encoder without a mean code adds to the mean w of whichever generator it encodes for.
+        """
+        encoder = small_encoder(own_mean=False, num_codes=num_ws, num_ws=num_ws)
+        images, generator = pictures(), small_generator(16)
+        with torch.no_grad():
+            expected = generator.w_avg + encoder(images)[:, :6]
+
+        torch.testing.assert_close(encoder.encode(images, generator), expected)
+        assert generator.w_avg.abs().max() > 0.1
+
     def test_e4e_adds_later_codes_to_the_first(self):
         """
         With the same weights, e4e's codes are pSp's first plus pSp's later ones.
@@ -178,6 +191,13 @@ class TestRefusals:
         """
         with pytest.raises(ValueError, match="generator's images: give one"):
             small_encoder(in_channels=6).encode(pictures())
+
+    def test_no_mean_code_needs_a_generator(self):
+        """
+        Without a mean code of its own there is nothing to add to but a generator's.
+        """
+        with pytest.raises(ValueError, match="adds to a generator's mean: give one"):
+            small_encoder(own_mean=False).encode(pictures())
 
     def test_a_generator_of_more_codes_is_refused(self):
         """

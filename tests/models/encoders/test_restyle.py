@@ -61,6 +61,18 @@ class TestRefine:
         expected = encoder.latent_avg + encoder(torch.cat([seen, drawn], dim=1))
         torch.testing.assert_close(step.latents, expected)
 
+    def test_begins_at_the_generators_mean_where_it_has_none(self, generator):
+        """
+        Without a mean code the loop begins at the generator's mean w, as if that were its own.
+        """
+        owner = small_encoder(in_channels=6)
+        owner.latent_avg.copy_(generator.w_avg.expand(6, -1))
+
+        steps = refine(small_encoder(in_channels=6, own_mean=False), generator, pictures())
+
+        expected = refine(owner, generator, pictures())
+        torch.testing.assert_close(steps[-1].latents, expected[-1].latents)
+
     def test_is_what_encode_does(self, encoder, generator):
         """
         `encode` is the last of five steps, with the encoder's own generator or a given one.
