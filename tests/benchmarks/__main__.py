@@ -50,7 +50,8 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         report["api_latency"] = json.loads(done.stdout)
         sys.stdout.write(done.stdout)
-    _write(report)
+    if not options.quick:
+        _write(report)
 
 
 def _asked(options: argparse.Namespace) -> quality.Asked:
