@@ -39,7 +39,7 @@ class TestJudge:
         From sixteen faces the points of others are learnt: nearer than their usual places are.
         """
         train, test = faces(16, 0), faces(24, 1)
-        recipe = Recipe(steps=200, batch=8, width=8, learning_rate=1e-2)
+        recipe = Recipe(steps=300, batch=8, width=8, learning_rate=5e-3)
 
         found = judge(train, faces(8, 2), test, FACE, recipe, CPU, silent)
 
@@ -51,20 +51,16 @@ class TestJudge:
         assert set(found.figures["per_point_pck_0.05"]) == set(KEYPOINT_NAMES)
         assert found.chosen_by == "pck_0.05"
 
-    def test_keeps_the_checkpoint_that_does_best_on_validation(self):
+    def test_the_network_it_keeps_is_the_one_it_chose(self):
         """
-        With points turned around, the checkpoint that has learnt least is kept.
+        What is said of the validation pictures holds for the network that is then tested.
         """
-        true, recipe = faces(8, 2), Recipe(steps=40, batch=4, width=4, learning_rate=1e-2)
-        around = [points * [-1, -1, 1] + [31, 31, 0] for points in true.labels]
+        some, recipe = faces(8, 1), Recipe(steps=40, batch=4, width=4, learning_rate=1e-2)
 
-        bad, good = (
-            judge(faces(8, 0), validation, faces(8, 1), FACE, recipe, CPU, silent)
-            for validation in (LabelledImages(true.images, around), true)
-        )
+        found = judge(faces(8, 0), some, some, FACE, recipe, CPU, silent)
 
-        assert good.figures["pck_0.1"] > bad.figures["pck_0.1"]
-        assert good.validation["pck_0.05"] > bad.validation["pck_0.05"]
+        for name, figure in found.validation.items():
+            assert found.figures[name] == figure
 
 
 class TestLoss:
