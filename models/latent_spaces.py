@@ -1,6 +1,6 @@
 """Coordinates in which latents are searched.
 
-W has no natural scale: one generator's codes spread over 0.5, another's over 40, and along some
+W has no natural scale: one generator's codes deviate by 1, another's by 36, and along some
 directions a hundred times further than along others. A rate or a penalty that suits one network is
 wrong for the next. Whitened coordinates (P_N space of Zhu et al., "Improved StyleGAN embedding",
 2020, without its undone activation) make one unit the spread of the generator's own codes, in

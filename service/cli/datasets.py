@@ -34,45 +34,54 @@ Depth = Annotated[
     Path | None,
     typer.Option(exists=True, help="Depth of the same names: .npy, or 16-bit .png."),
 ]
+Classes = Annotated[
+    str | None, typer.Option(help="Class names in the order of their ids, with commas.")
+]
+LabelFile = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="JSON of one label, or a list of kinds."),
+]
+Domain = Annotated[
+    str | None, typer.Option(help="A preset that says labels, merge and fit, e.g. faces-8.")
+]
+Archive = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="A zip, tar or tar.gz, or its address s3://…"),
+]
+Layout = Annotated[
+    str | None, typer.Option(help="Of the archive, by name, e.g. coco; told by its files.")
+]
+FaultRule = Annotated[
+    OnFault | None, typer.Option(help="Refuse all for one bad file, or go on without it.")
+]
+Fitting = Annotated[
+    Fit | None, typer.Option(help="How images are brought onto the generator's canvas.")
+]
+Canvas = Annotated[
+    str | None, typer.Option(metavar="HEIGHTxWIDTH", help="The generator's, in pixels.")
+]
+Landmarks = Annotated[
+    str | None,
+    typer.Option(help="Names of points to align by, for datasets without keypoints."),
+]
 
 
 @app.command()
 def create(
     context: typer.Context,
-    classes: Annotated[
-        str | None, typer.Option(help="Class names in the order of their ids, with commas.")
-    ] = None,
-    label: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON of one label, or a list of kinds."),
-    ] = None,
-    domain: Annotated[
-        str | None, typer.Option(help="A preset that says labels, merge and fit, e.g. faces-8.")
-    ] = None,
-    archive: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="A zip, tar or tar.gz, or its address s3://…"),
-    ] = None,
+    classes: Classes = None,
+    label: LabelFile = None,
+    domain: Domain = None,
+    archive: Archive = None,
     images: Images = None,
     masks: Masks = None,
     keypoints: Keypoints = None,
     depth: Depth = None,
-    layout: Annotated[
-        str | None, typer.Option(help="Of the archive, by name, e.g. coco; told by its files.")
-    ] = None,
-    on_fault: Annotated[
-        OnFault | None, typer.Option(help="Refuse all for one bad file, or go on without it.")
-    ] = None,
-    fit: Annotated[
-        Fit | None, typer.Option(help="How images are brought onto the generator's canvas.")
-    ] = None,
-    canvas: Annotated[
-        str | None, typer.Option(metavar="HEIGHTxWIDTH", help="The generator's, in pixels.")
-    ] = None,
-    landmarks: Annotated[
-        str | None,
-        typer.Option(help="Names of points to align by, for datasets without keypoints."),
-    ] = None,
+    layout: Layout = None,
+    on_fault: FaultRule = None,
+    fit: Fitting = None,
+    canvas: Canvas = None,
+    landmarks: Landmarks = None,
     more: Settings = None,
     name: Name = "",
     licence: Licence = "",

@@ -18,37 +18,46 @@ Folder = Annotated[
     Path | None,
     typer.Option("--out", "-o", file_okay=False, help="Then fetch it into here."),
 ]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="Labelled images to make.")]
+LabelGenerators = Annotated[
+    list[str] | None,
+    typer.Argument(help="Label generators' ids, lbl_…, of one generator; one for each kind."),
+]
+MoreLabelGenerators = Annotated[
+    list[str] | None,
+    typer.Option("--label-generator", help="The same; may be repeated."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")]
+Psi = Annotated[float | None, typer.Option(help="Truncation; 1 is none.")]
+Drop = Annotated[float | None, typer.Option(help="Share of the most uncertain to leave out.")]
+UncertaintyMode = Annotated[
+    str | None,
+    typer.Option(help="paper: keep all, and mark which ones the authors' ranks keep."),
+]
+ClassMix = Annotated[
+    str | None,
+    typer.Option(help="Class of a conditional generator, e.g. 3; or weights, e.g. 0.5,0.5,0."),
+]
+ShardSize = Annotated[int | None, typer.Option(min=1, help="Samples in a shard.")]
+ImageFormat = Annotated[str | None, typer.Option(help="png, jpg or webp.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what it would take, in time and bytes.")
+]
 
 
 def generate(
     context: typer.Context,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Labelled images to make.")],
-    label_generator: Annotated[
-        list[str] | None,
-        typer.Argument(help="Label generators' ids, lbl_…, of one generator; one for each kind."),
-    ] = None,
-    more_label_generators: Annotated[
-        list[str] | None,
-        typer.Option("--label-generator", help="The same; may be repeated."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same images.")] = 0,
-    psi: Annotated[float | None, typer.Option(help="Truncation; 1 is none.")] = None,
-    drop: Annotated[
-        float | None, typer.Option(help="Share of the most uncertain to leave out.")
-    ] = None,
-    uncertainty_mode: Annotated[
-        str | None,
-        typer.Option(help="paper: keep all, and mark which ones the authors' ranks keep."),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Class of a conditional generator, e.g. 3; or weights, e.g. 0.5,0.5,0."),
-    ] = None,
-    shard_size: Annotated[int | None, typer.Option(min=1, help="Samples in a shard.")] = None,
-    image_format: Annotated[str | None, typer.Option(help="png, jpg or webp.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it would take, in time and bytes.")
-    ] = False,
+    count: Count,
+    label_generator: LabelGenerators = None,
+    more_label_generators: MoreLabelGenerators = None,
+    seed: Seed = 0,
+    psi: Psi = None,
+    drop: Drop = None,
+    uncertainty_mode: UncertaintyMode = None,
+    labels: ClassMix = None,
+    shard_size: ShardSize = None,
+    image_format: ImageFormat = None,
+    dry_run: DryRun = False,
     out: Folder = None,
     more: Settings = None,
     name: Name = "",
