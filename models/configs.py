@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Mode = Literal["default", "paper"]
+Start = Literal["encoder", "samples", "best_of", "mean"]
 
 PAPER_INVERSION: Mapping[str, Any] = MappingProxyType(
     {
@@ -23,6 +24,8 @@ PAPER_INVERSION: Mapping[str, Any] = MappingProxyType(
         "joint_share": 0.0,
         "latent_weight": 1.0,
         "learning_rate": 0.1,
+        "patience": 0,
+        "precision": "float32",
     }
 )
 PAPER_LABEL_GENERATOR: Mapping[str, Any] = MappingProxyType(
@@ -57,7 +60,10 @@ class InversionConfig(Config):
         mode: `paper` keeps the last iterate, as the authors' code does; `default` the best.
         steps: length of the schedule. The rate of the last one is 0, so one fewer is executed;
             0 or 1 keep the start.
-        starts: mapped samples tried as a start for each image; the best by the distance is taken.
+        start: what the search begins with (`models.starts`): the guess of an `encoder`; that of a
+            linear one fitted on mapped `samples`; the `best_of` those samples; the `mean` code.
+            None is an encoder's guess where there is one, and else the linear one's.
+        starts: how many samples are mapped.
         restyle_iterations: how often a ReStyle encoder looks, where one gives the start.
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
         space: where the search moves (`models.latent_spaces`): `whitened`, in units of the spread
@@ -65,11 +71,15 @@ class InversionConfig(Config):
         joint_share: of the steps, the first ones, that move all layers together.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
         learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
+        patience: after so many steps in which an image hardly got better it goes to the next stage
+            of its schedule, and so ends earlier; 0 is never. Paper mode has no such thing.
+        precision: `mixed` computes the steps in bfloat16 on CUDA; elsewhere it is float32.
         seed: of the starts and of random convolutions.
     """
 
     mode: Mode = "default"
     steps: int = Field(default=300, ge=0, le=10_000)
+    start: Start | None = None
     starts: int = Field(default=1000, ge=1, le=100_000)
     restyle_iterations: int = Field(default=5, ge=1, le=100)
     distance: Literal["lpips", "perceptual"] = "lpips"
@@ -79,12 +89,66 @@ class InversionConfig(Config):
     joint_share: float = Field(default=0.5, ge=0, le=1)
     latent_weight: float = Field(default=0.1, ge=0, le=1000)
     learning_rate: float = Field(default=0.2, gt=0, le=10)
+    patience: int = Field(default=0, ge=0, le=10_000)
+    precision: Literal["float32", "mixed"] = "float32"
     seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, given: Any) -> Any:
         return _completed(given, PAPER_INVERSION)
+
+    @model_validator(mode="after")
+    def _the_authors_never_stop_early(self) -> "InversionConfig":
+        if self.mode == "paper" and self.patience:
+            raise ValueError("paper mode takes every step: patience must be 0")
+        return self
+
+
+class EncoderTrainingConfig(Config):
+    """How a ReStyle encoder is trained on a frozen generator (`models.encoders.training`).
+
+    Weights are of losses of images in [-1, 1] and of codes in whitened units, so one set of them
+    suits every generator.
+
+    Attributes:
+        backbone: `ir-se50` and `resnet34` as in the papers; `small` for images of 64 pixels or so.
+        steps, batch: of the training; every step makes `restyle_iterations` passes.
+        learning_rate: the optimiser's, at the plateau of its schedule.
+        restyle_iterations: passes, each from the result of the one before.
+        distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
+        l2_weight, distance_weight: of the images' terms.
+        latent_weight: of the mean square error of codes, on samples, whose codes are known.
+        w_norm_weight: of the mean square distance from the mean code.
+        latent_share: of the steps, the first ones, that learn from samples' codes alone: no
+            gradient goes through the generator, and a pass costs a third.
+        real_share: of a batch, where unlabelled images are given; not in those first steps.
+        progressive: e4e's way: layers part from the first one after another.
+        delta_weight: of how far they part, where `progressive`.
+        precision: what the generator computes in while the encoder learns.
+        validation_samples: of the generator, not learnt from, that the curve is measured on.
+        snapshot_every: steps from one point of the curve, and snapshot, to the next.
+        seed: of weights, batches and random convolutions.
+    """
+
+    backbone: Literal["ir-se50", "resnet34", "small"] = "resnet34"
+    steps: int = Field(default=100_000, ge=1, le=10_000_000)
+    batch: int = Field(default=8, ge=1, le=1024)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    restyle_iterations: int = Field(default=3, ge=1, le=10)
+    distance: Literal["lpips", "perceptual"] = "lpips"
+    l2_weight: float = Field(default=1.0, ge=0, le=1000)
+    distance_weight: float = Field(default=0.8, ge=0, le=1000)
+    latent_weight: float = Field(default=1.0, ge=0, le=1000)
+    w_norm_weight: float = Field(default=0.0, ge=0, le=1000)
+    latent_share: float = Field(default=0.0, ge=0, le=1)
+    real_share: float = Field(default=0.5, ge=0, le=1)
+    progressive: bool = False
+    delta_weight: float = Field(default=2e-4, ge=0, le=1000)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    validation_samples: int = Field(default=64, ge=1, le=10_000)
+    snapshot_every: int = Field(default=1000, ge=1, le=1_000_000)
+    seed: Seed = 0
 
 
 class LabelGeneratorConfig(Config):

@@ -1,14 +1,13 @@
 """GAN inversion: latents in W+ whose images are the given ones (HandsOff, section 3.1).
 
-From a start that an encoder guesses for each image, or else `models.starts`, `models.latent_search`
-goes on. Noise stays at the generator's constants. Losses are per image, so optimising images
-together or alone is the same.
+From a start of each image (`models.inversion_starts`) `models.latent_search` goes on. Noise stays
+at the generator's constants. Losses are per image, so optimising images together or alone is the
+same; as many are optimised together as there is memory for.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,18 +17,17 @@ from torch import Tensor
 from models.configs import InversionConfig
 from models.encoders.encoder import Encoder
 from models.errors import InvalidImage
-from models.latent_search import Objective, search
-from models.latent_spaces import Plain, whitened
+from models.inversion_batches import Batches
+from models.inversion_run import Problem, Run, Snapshots, judged
+from models.inversion_starts import Starts
+from models.inversion_targets import checked_masks, filled
 from models.perceptual import Distance
 from models.progress import Report
-from models.starts import best_starts, fit_encoder
+from models.snapshots import Keeper
 from models.stylegan2.networks import Generator
 
 RATIO_TOLERANCE = 0.02
 """How much a picture's height : width may differ from the generator's; it is then stretched."""
-
-_PIXELS_AT_ONCE = 2**18
-"""Pictures optimised together hold about this many pixels: 64 of 64 x 64, one of 512 x 512."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,11 @@ class Inversion:
         latents: float32 [N, num_ws, w_dim], on the CPU.
         reconstructions: float32 [N, 3, H, W] in [-1, 1], on the CPU.
         distance_start, distance: float32 [N], of the starts and of the latents.
-        mse: float32 [N], images in [0, 1].
+        mse: float32 [N], over what is content, images in [0, 1].
         seconds: for all of it.
+        iterations: int64 [N], steps taken.
+        start_distances: float32 [N] by the name of each way to a start that was tried.
+        notes: what the user should know about how they were found.
     """
 
     latents: Tensor
@@ -50,6 +51,9 @@ class Inversion:
     distance: Tensor
     mse: Tensor
     seconds: float
+    iterations: Tensor
+    start_distances: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def psnr(self) -> Tensor:
@@ -64,6 +68,10 @@ def invert(
     config: InversionConfig,
     report: Report,
     encoder: Encoder | None = None,
+    *,
+    masks: Tensor | None = None,
+    keeper: Keeper | None = None,
+    compare_starts: bool = False,
 ) -> Inversion:
     """Latents for `images`.
 
@@ -72,48 +80,50 @@ def invert(
         images: float32 [N, 3, H, W] in [-1, 1], of the generator's image shape.
         distance: on the same device.
         config: how.
-        report: told phases `searching` (samples; without an encoder) and `optimising` (steps).
-        encoder: on the same device; its guesses are the starts, of ReStyle those of the whole
-            loop. Without one, starts come from a linear encoder fitted on samples.
+        report: told phases `searching` (samples, where a start needs them) and `optimising`
+            (steps, on average over the images).
+        encoder: on the same device; `config.start` says whether its guesses are the starts.
+        masks: bool or float [N, H, W], True or above 0.5 where the images have content; nothing
+            else of them counts. None for everywhere.
+        keeper: where the search is kept; one of the same things that was killed goes on from there.
+        compare_starts: whether to try all ways to a start, for a report; the search takes one.
 
     Raises:
-        ValueError: the images' shape is not the generator's, or the encoder's codes do not fit.
+        ValueError: the images' or masks' shape is not the generator's, a mask is empty, the
+            encoder's codes do not fit, or the wanted start needs an encoder.
     """
     if images.ndim != 4 or images.shape[1:] != generator.image_shape or not len(images):
         wanted = list(generator.image_shape)
         raise ValueError(f"images must be [N, {wanted}], N > 0, got {list(images.shape)}")
     began = time.perf_counter()
-    device = generator.w_avg.device
-    chunk = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
-    chunks = [part.to(device) for part in torch.split(images, chunk)]
-    starts = _starts(generator, distance, config, report, encoder)
-    space = whitened(generator, config.seed) if config.space == "whitened" else Plain()
-    found = []
-    for index, part in enumerate(chunks):
-        start = starts(part)
-        objective = Objective(generator, part, distance.targets(part), distance, config)
-        tell = partial(_tell, report, index * config.steps, len(chunks) * config.steps)
-        found.append(_quality(objective, start, search(objective, start, space, tell)))
-    return _joined(found, began)
+    if masks is not None:
+        masks = checked_masks(masks, images)
+        images = filled(generator, images, masks)
+    starts = Starts(generator, distance, config, report, encoder, compare_starts)
+    problem = Problem(generator, distance, images, config, masks)
+    batches = Batches(problem.fitting())
+    snapshots = Snapshots.of(keeper, problem, starts)
+    run = snapshots.load(problem, batches) or Run.begin(problem, starts, batches)
+    run.go(snapshots, report)
+    latents, terms = run.found()
+    return Inversion(
+        latents=latents,
+        reconstructions=terms.images.clamp(-1, 1),
+        distance_start=run.start_distances[starts.chosen],
+        distance=terms.distance,
+        mse=terms.mse,
+        seconds=time.perf_counter() - began,
+        iterations=run.search.taken,
+        start_distances=run.start_distances,
+        notes=(*batches.notes, *_said(problem)),
+    )
 
 
-def _starts(
-    generator: Generator,
-    distance: Distance,
-    config: InversionConfig,
-    report: Report,
-    encoder: Encoder | None,
-) -> Callable[[Tensor], Tensor]:
-    """What finds a start for each of some images: [N, 3, H, W] -> ws [N, num_ws, w_dim]."""
-    if encoder is None:
-        fitted = fit_encoder(generator, distance, config.starts, config.seed, report)
-        return partial(best_starts, generator, fitted, distance)
-    iterations = config.restyle_iterations if encoder.config.restyle else 1
-    return partial(encoder.encode, generator=generator, iterations=iterations)
-
-
-def _tell(report: Report, before: int, total: int, step: int) -> None:
-    report("optimising", before + step, total, "steps")
+def _said(problem: Problem) -> list[str]:
+    """What was asked for and not done."""
+    if problem.config.precision == "mixed" and problem.device.type != "cuda":
+        return ["mixed precision needs CUDA: computed in float32"]
+    return []
 
 
 def measured(
@@ -121,14 +131,18 @@ def measured(
 ) -> Inversion:
     """Latents that were found elsewhere, and how good they are; arguments as in `invert`."""
     began = time.perf_counter()
-    device = generator.w_avg.device
-    found = []
-    for part, ws in zip(torch.split(images, 1), torch.split(latents, 1), strict=True):
-        image, codes = part.to(device), ws.to(device)
-        targets = distance.targets(image)
-        objective = Objective(generator, image, targets, distance, InversionConfig())
-        found.append(_quality(objective, codes, codes))
-    return _joined(found, began)
+    problem = Problem(generator, distance, images, InversionConfig())
+    batches = Batches(1)
+    terms = judged(problem, latents, batches)
+    return Inversion(
+        latents=latents.cpu(),
+        reconstructions=terms.images.clamp(-1, 1),
+        distance_start=terms.distance,
+        distance=terms.distance,
+        mse=terms.mse,
+        seconds=time.perf_counter() - began,
+        iterations=torch.zeros(len(images), dtype=torch.int64),
+    )
 
 
 def prepared(images: Sequence[np.ndarray], names: Sequence[str], size: tuple[int, int]) -> Tensor:
@@ -162,28 +176,3 @@ def _prepared(image: np.ndarray, name: str, size: tuple[int, int]) -> Tensor:
     if (height, width) != size:
         picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
-
-
-@torch.no_grad()
-def _quality(objective: Objective, start: Tensor, latents: Tensor) -> Inversion:
-    """How good latents are, and the start they come from."""
-    terms = objective.terms(latents)
-    return Inversion(
-        latents=latents.cpu(),
-        reconstructions=terms.images.clamp(-1, 1).cpu(),
-        distance_start=objective.terms(start).distance.cpu(),
-        distance=terms.distance.cpu(),
-        mse=terms.mse.cpu(),
-        seconds=0.0,
-    )
-
-
-def _joined(parts: list[Inversion], began: float) -> Inversion:
-    return Inversion(
-        latents=torch.cat([p.latents for p in parts]),
-        reconstructions=torch.cat([p.reconstructions for p in parts]),
-        distance_start=torch.cat([p.distance_start for p in parts]),
-        distance=torch.cat([p.distance for p in parts]),
-        mse=torch.cat([p.mse for p in parts]),
-        seconds=time.perf_counter() - began,
-    )

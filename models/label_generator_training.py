@@ -1,8 +1,7 @@
 """Training of a label generator: all members at once, in one batched network (HandsOff, 3.2).
 
-Members share nothing but the data: each has its own initial weights and its own order of pixels.
-Features stay at their native resolution, in half precision; a step reads the few neighbours
-of its pixels and no more.
+Members share nothing but the data: each has its own initial weights and its own order of pixels,
+and may have pixels of its own (`train_apart`).
 """
 
 import time
@@ -17,11 +16,10 @@ from torch import Tensor
 
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
-from models.heads import head_of
 from models.heads.base import Head, Size, Vote, labelled
-from models.hypercolumns import FeatureTable, at_pixels
-from models.label_generator import LabelGenerator, Layers, label_size
+from models.label_generator import LabelGenerator, Layers
 from models.labels import LabelSpec
+from models.lessons import Lesson, Pixels, lesson_of
 from models.pixel_mlps import PixelMLPs
 from models.progress import Report
 from models.seeding import philox
@@ -44,25 +42,6 @@ class Trained:
 
     layers: Layers
     record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """What is learnt from: cached features and the targets of all pixels of N images.
-
-    Attributes:
-        table: features of the N images.
-        targets: of all pixels, as the head gives them: int64 [N * H * W], or float32
-            [N * H * W, K].
-    """
-
-    table: FeatureTable
-    targets: Tensor
-
-    def read(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Hypercolumns float32 [*shape, C] and targets of the pixels `chosen` int64 [*shape]."""
-        values = at_pixels(self.table, chosen.reshape(-1))
-        return values.view(*chosen.shape, -1), self.targets[chosen]
 
 
 def train_label_generator(
@@ -94,32 +73,18 @@ def train_label_generator(
     Raises:
         TrainingImpossible: there are too few labelled pixels.
     """
-    size = label_size(generator.image_shape[1:])
-    head = head_of(spec).fitted(labels)
-    if config.mode == "paper":
-        labels = [head.cleaned(label, size) for label in labels]
-    table, shapes = _cached_features(generator, latents, size, report)
-    sizes = image_sizes or [size] * len(labels)
-    pairs = zip(labels, sizes, strict=True)
-    targets = torch.cat([head.targets(label, size, image) for label, image in pairs])
-    pixels = Pixels(table, targets.to(generator.w_avg.device))
-    trained = train_ensemble(pixels, head, config, report)
+    lesson = lesson_of(generator, latents, labels, spec, config.mode, report, image_sizes)
+    return train_on(lesson, generator_sha256, config, report)
+
+
+def train_on(
+    lesson: Lesson, generator_sha256: str, config: LabelGeneratorConfig, report: Report
+) -> tuple[LabelGenerator, dict[str, Any]]:
+    """The same from a lesson that was made for the config's mode, and can be used again."""
+    trained = train_ensemble(lesson.pixels, lesson.head, config, report)
     vote = Vote.HARD if config.mode == "paper" else Vote.SOFT
-    facts = (spec, size, vote, shapes, generator_sha256, head.learnt)
+    facts = (lesson.spec, lesson.size, vote, lesson.shapes, generator_sha256, lesson.head.learnt)
     return LabelGenerator(trained.layers, *facts), trained.record
-
-
-def _cached_features(
-    generator: Generator, latents: Tensor, size: tuple[int, int], report: Report
-) -> tuple[FeatureTable, tuple[tuple[int, int, int], ...]]:
-    """Feature maps of all images in half precision, and the shapes they came in."""
-    parts = []
-    for done, ws in enumerate(torch.split(latents, 1), start=1):
-        with torch.no_grad():
-            _, features = generator.synthesize_with_features(ws.to(generator.w_avg.device))
-        parts.append(FeatureTable.build(features, size, torch.float16))
-        report("synthesising", done, len(latents), "images")
-    return FeatureTable.join(parts), tuple((f.shape[1], f.shape[2], f.shape[3]) for f in features)
 
 
 def train_ensemble(
@@ -149,26 +114,64 @@ def train_ensemble(
     return Trained(layers, {**record, "seconds": time.perf_counter() - began})
 
 
+def train_apart(
+    pixels: Pixels,
+    pools: Sequence[Tensor],
+    head: Head,
+    config: LabelGeneratorConfig,
+    report: Report,
+) -> PixelMLPs:
+    """One member for each pool of pixels, which learns from no other; the last weights.
+
+    Args:
+        pixels: on the device to compute on, with standardised features.
+        pools: int64 [P] each, labelled pixels, one at least.
+        head: what is learnt.
+        config: how; `members` is the number of pools.
+        report: told phase `checking` (steps).
+    """
+    assert len(pools) == config.members
+    network = _network(pixels, head, config)
+    every = max(1, config.max_steps // CHECKS)
+    for step in _descent(network, pixels, pools, head, config):
+        if step % every == 0 or step == config.max_steps:
+            report("checking", step, config.max_steps, "steps")
+    return network.eval()
+
+
 def _train_by_default(
     pixels: Pixels, pool: Tensor, head: Head, config: LabelGeneratorConfig, report: Report
 ) -> tuple[Layers, dict[str, Any]]:
     """Standardised features, cosine rate, and the weights that do best on held-out pixels."""
-    mean, deviation = pixels.table.standardise()
+    pixels = pixels.standardised()
+    assert pixels.scaling is not None
     held, pool = _hold_out(pool, config)
     network = _network(pixels, head, config)
-    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.max_steps)
     judge = _Judge(*pixels.read(held), head)
     every = max(1, config.max_steps // CHECKS)
-    for step, chosen in enumerate(_draws(pool, config), start=1):
-        _step(network, adam, pixels, head, chosen)
-        rate.step()
+    for step in _descent(network, pixels, [pool] * config.members, head, config):
         if step % every == 0 or step == config.max_steps:
             judge.look(network, step)
             report("training", step, config.max_steps, "steps")
     network.load_state_dict(judge.best)
     record = {"steps": config.max_steps, **judge.record(network)}
-    return network.folded(mean, deviation), record
+    return network.folded(*pixels.scaling), record
+
+
+def _descent(
+    network: PixelMLPs,
+    pixels: Pixels,
+    pools: Sequence[Tensor],
+    head: Head,
+    config: LabelGeneratorConfig,
+) -> Iterator[int]:
+    """All members go down, each on its own pool, at a rate along a cosine; after each step."""
+    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.max_steps)
+    for step, chosen in enumerate(_draws(pools, config), start=1):
+        _step(network, adam, pixels, head, chosen)
+        rate.step()
+        yield step
 
 
 def _train_as_the_authors(
@@ -298,12 +301,15 @@ def _hold_out(pool: Tensor, config: LabelGeneratorConfig) -> tuple[Tensor, Tenso
     return pool[held], pool[rest.sort().values]
 
 
-def _draws(pool: Tensor, config: LabelGeneratorConfig) -> Iterator[Tensor]:
-    """For each step, B pixels for each member, drawn with replacement: int64 [M, B]."""
+def _draws(pools: Sequence[Tensor], config: LabelGeneratorConfig) -> Iterator[Tensor]:
+    """For each step, B pixels for each member, drawn from its pool with replacement: [M, B]."""
     streams = [philox(config.seed, "order", m) for m in range(config.members)]
     for _ in range(config.max_steps):
-        drawn = np.stack([s.integers(len(pool), size=config.batch) for s in streams])
-        yield pool[torch.from_numpy(drawn).to(pool.device)]
+        drawn = [
+            pool[torch.from_numpy(stream.integers(len(pool), size=config.batch)).to(pool.device)]
+            for pool, stream in zip(pools, streams, strict=True)
+        ]
+        yield torch.stack(drawn)
 
 
 def _epochs(pool: Tensor, config: LabelGeneratorConfig, most: int) -> Iterator[Tensor]:

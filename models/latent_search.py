@@ -8,19 +8,32 @@ with images in [0, 1], u the coordinates of ws in a `latent_spaces.Space`, and m
 For the first steps, `joint_share` of them, one offset moves all layers together; then each layer
 has its own. Layers that part late stay near W, where the generator was trained: what the features
 mean, and so the labels learnt on them, holds for samples too.
+
+Where a search stands is a value of its own, and each image has its own place in the schedule. So
+images can be searched in any company, a search can be kept and gone on with, and an image whose
+fidelity no longer falls can go to the next of its stages: joint, apart, cooling.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from models.configs import InversionConfig
+from models.inversion_targets import Wanted
 from models.latent_spaces import Space
-from models.perceptual import Distance, reduced
 from models.stylegan2.networks import Generator
+
+COOLING = 0.75
+"""Of the schedule, where its last stage begins: the rate falls to 0."""
+PLATEAU = 0.02
+"""An image whose fidelity falls by a smaller share from one lot of steps to the next is on one."""
+
+_BETAS = (0.9, 0.999)
+_EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
@@ -44,27 +57,18 @@ class Objective:
 
     Attributes:
         generator: what draws.
-        images: float32 [N, 3, H, W] in [-1, 1].
-        targets: of the images, from `distance`.
-        distance: how images are compared.
+        wanted: the images, and how they are compared.
         config: weights of the terms.
     """
 
     generator: Generator
-    images: Tensor
-    targets: list[Tensor]
-    distance: Distance
+    wanted: Wanted
     config: InversionConfig
 
     def terms(self, ws: Tensor) -> Terms:
         """How near the images of ws float32 [N, num_ws, w_dim] are."""
         images = self.generator.synthesize(ws)
-        difference = reduced(images) - reduced(self.images)
-        return Terms(
-            distance=self.distance(images, self.targets),
-            mse=(difference / 2).square().mean(dim=(1, 2, 3)),
-            images=images,
-        )
+        return Terms(self.wanted.distance_to(images), self.wanted.mse_to(images), images)
 
     def fidelity(self, terms: Terms) -> Tensor:
         """The loss without the latent term, float32 [N]: what decides which codes are best."""
@@ -77,81 +81,175 @@ def learning_rate(step: int, steps: int, plateau: float) -> float:
     plateau * min(1, t / 0.05) * (0.5 - 0.5 cos(pi min(1, (1 - t) / 0.25)))
     """
     t = step / steps
-    return plateau * min(1, t / 0.05) * (0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / 0.25)))
+    fall = 0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / (1 - COOLING)))
+    return plateau * min(1, t / 0.05) * fall
 
 
-def search(
-    objective: Objective, start: Tensor, space: Space, tell: Callable[[int], None]
-) -> Tensor:
-    """Codes whose images are the objective's.
-
-    Args:
-        objective: what is wanted.
-        start: float32 [N, num_ws, w_dim].
-        space: where the search moves.
-        tell: called with every step done.
-
-    Returns:
-        float32 [N, num_ws, w_dim]: the best iterate of each image; in paper mode the last.
-    """
-    config = objective.config
-    if config.steps <= 1:
-        return start
-    joint = round(config.joint_share * config.steps)
-    run = _Run(objective, space, space.of(start), _Best(start), tell)
-    u = run.moved(run.start, 1, range(1, min(joint + 1, config.steps)))
-    u = run.moved(u, start.shape[1], range(joint + 1, config.steps))
-    return run.best_of(u)
-
-
-class _Best:
-    """The best codes of each image so far."""
-
-    def __init__(self, start: Tensor) -> None:
-        self.ws = start
-        self.fidelity = start.new_full((len(start),), math.inf)
-
-    def see(self, ws: Tensor, fidelity: Tensor) -> None:
-        better = fidelity.detach() < self.fidelity
-        self.ws = torch.where(better[:, None, None], ws.detach(), self.ws)
-        self.fidelity = torch.where(better, fidelity.detach(), self.fidelity)
+def autocast(device: torch.device, config: InversionConfig) -> AbstractContextManager[object]:
+    """In which the steps compute: bfloat16 where it is asked for and `device` is CUDA."""
+    # Its range is float32's: gradients of means over pixels vanish in float16.
+    mixed = config.precision == "mixed" and device.type == "cuda"
+    return torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One search; every N-long result stays on the device until its end."""
+class Search:
+    """Where the searches for the codes of N images stand.
 
-    objective: Objective
-    space: Space
+    Attributes:
+        start: float32 [N, num_ws, w_dim], codes.
+        offset: float32 [N, num_ws, w_dim], how far the coordinates are from the start's.
+        momentum, power: float32 [N, num_ws, w_dim], Adam's moments of the gradient.
+        best: float32 [N, num_ws, w_dim], the codes with the best fidelity so far.
+        fidelity: float32 [N], theirs.
+        lowest: float32 [N], fidelity in the last up to `patience` steps of a stage.
+        mark: float32 [N], the same of the `patience` steps before those; infinite without any.
+        step: int64 [N] on the CPU: steps of the schedule that are done or were jumped.
+        count: int64 [N] on the CPU: steps of Adam since its moments were 0.
+        taken: int64 [N] on the CPU: steps taken.
+    """
+
     start: Tensor
-    best: _Best
-    tell: Callable[[int], None]
+    offset: Tensor
+    momentum: Tensor
+    power: Tensor
+    best: Tensor
+    fidelity: Tensor
+    lowest: Tensor
+    mark: Tensor
+    step: Tensor
+    count: Tensor
+    taken: Tensor
 
-    def moved(self, u: Tensor, layers: int, steps: range) -> Tensor:
-        """Adam from u [N, num_ws, w_dim] on, with an offset for all layers or one for each."""
-        config = self.objective.config
-        offset = u.new_zeros(len(u), layers, u.shape[2], requires_grad=True)
-        adam = torch.optim.Adam([offset])
-        for step in steps:
-            (offset.grad,) = torch.autograd.grad(self._loss(u + offset), offset)
-            adam.param_groups[0]["lr"] = learning_rate(step, config.steps, config.learning_rate)
-            adam.step()
-            self.tell(step)
-        return u + offset.detach()
+    @classmethod
+    def begin(cls, start: Tensor, fidelity: Tensor) -> "Search":
+        """Searches not begun; `start` float32 [N, num_ws, w_dim] and `fidelity` [N] are theirs."""
+        offset, momentum, power = (torch.zeros_like(start) for _ in range(3))
+        step, count, taken = (torch.zeros(len(start), dtype=torch.int64) for _ in range(3))
+        lowest, mark = (torch.full_like(fidelity, math.inf) for _ in range(2))
+        moments, plateau = (offset, momentum, power), (lowest, mark)
+        return cls(start, *moments, start, fidelity, *plateau, step, count, taken)
 
-    def _loss(self, u: Tensor) -> Tensor:
-        ws = self.space.to_w(u)
-        objective = self.objective
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], device: torch.device) -> "Search":
+        """The search that these are `tensors` of, computed on `device`."""
+        found = {field.name: tensors[field.name] for field in fields(cls)}
+        return cls(**{k: t.to(device) if t.is_floating_point() else t for k, t in found.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Search"]) -> "Search":
+        """The searches of several lots of images, in their order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def at(self, some: Sequence[int]) -> "Search":
+        """The searches of some images."""
+        return Search(**{name: tensor[list(some)] for name, tensor in self.tensors().items()})
+
+    def put(self, some: Sequence[int], part: "Search") -> "Search":
+        """All searches, those of some images as in `part`."""
+        whole = {name: tensor.clone() for name, tensor in self.tensors().items()}
+        for name, tensor in part.tensors().items():
+            whole[name][list(some)] = tensor
+        return Search(**whole)
+
+    def unfinished(self, config: InversionConfig) -> list[int]:
+        """Which images are to be searched on. The last step's rate is 0: it is not taken."""
+        left: list[int] = (self.step < config.steps - 1).nonzero().flatten().tolist()
+        return left
+
+
+def stepped(objective: Objective, space: Space, now: Search) -> Search:
+    """One step of N unfinished searches on."""
+    config = objective.config
+    offset = now.offset.detach().requires_grad_()
+    ws = space.to_w(space.of(now.start) + offset)
+    with autocast(ws.device, config):
         fidelity = objective.fidelity(objective.terms(ws))
-        self.best.see(ws, fidelity)
-        latent = (u - self.start).square().mean(dim=(1, 2))
-        return (fidelity + objective.config.latent_weight * latent).sum()
+    latent = offset.square().mean(dim=(1, 2))
+    (gradient,) = torch.autograd.grad((fidelity + config.latent_weight * latent).sum(), offset)
+    with torch.no_grad():
+        better = fidelity < now.fidelity
+        found = _moved(now, gradient, config)
+        found["best"] = torch.where(better[:, None, None], ws, now.best)
+        found["fidelity"] = torch.where(better, fidelity, now.fidelity)
+        found["lowest"] = torch.minimum(fidelity, now.lowest)
+        return _jumped(Search(**{**now.tensors(), **found}), config)
 
-    @torch.no_grad()
-    def best_of(self, u: Tensor) -> Tensor:
-        """The codes at u, or better ones seen before them where such are wanted."""
-        last = self.space.to_w(u)
-        if self.objective.config.mode == "default":
-            self.best.see(last, self.objective.fidelity(self.objective.terms(last)))
-            last = self.best.ws
+
+def _moved(now: Search, gradient: Tensor, config: InversionConfig) -> dict[str, Tensor]:
+    """What Adam makes of a step: it begins anew where layers part."""
+    joint = _joint_steps(config)
+    count = torch.where(now.step == joint, 0, now.count) + 1
+    rates = [learning_rate(s + 1, config.steps, config.learning_rate) for s in now.step.tolist()]
+    going_on = _column(count > 1, gradient)
+    together = _column(now.step < joint, gradient).bool()
+    gradient = torch.where(together, gradient.sum(dim=1, keepdim=True), gradient)
+    momentum = (now.momentum * going_on).lerp(gradient, 1 - _BETAS[0])
+    power = (now.power * going_on).lerp(gradient.square(), 1 - _BETAS[1])
+    means = [_column(1 - beta ** count.double(), gradient) for beta in _BETAS]
+    direction = momentum / means[0] / ((power / means[1]).sqrt() + _EPSILON)
+    return {
+        "offset": now.offset - _column(torch.tensor(rates), gradient) * direction,
+        "momentum": momentum,
+        "power": power,
+        "step": now.step + 1,
+        "count": count,
+        "taken": now.taken + 1,
+    }
+
+
+def _jumped(now: Search, config: InversionConfig) -> Search:
+    """Images that are on a plateau in their next stage; looked at every `patience` steps."""
+    if not config.patience:
+        return now
+    parting = now.step == _joint_steps(config)
+    looked = (now.count % config.patience == 0) & (now.step < _cooling_from(config)) | parting
+    if not looked.any():
+        return now
+    flat = (now.lowest >= (1 - PLATEAU) * now.mark).cpu() & looked & ~parting
+    step = _next_stage(now.step, flat, config)
+    ended, anew = (some.to(now.mark.device) for some in (looked, flat | parting))
+    mark = torch.where(ended, now.lowest, now.mark).masked_fill(anew, math.inf)
+    lowest = now.lowest.masked_fill(ended, math.inf)
+    return Search(**{**now.tensors(), "lowest": lowest, "mark": mark, "step": step})
+
+
+def _next_stage(step: Tensor, flat: Tensor, config: InversionConfig) -> Tensor:
+    """Steps int64 [N], where `flat` [N] those at which the next stage begins."""
+    joint, cooling = _joint_steps(config), _cooling_from(config)
+    border = torch.where(step < joint, min(joint, cooling), cooling)
+    return torch.where(flat, border, step)
+
+
+def _joint_steps(config: InversionConfig) -> int:
+    """How many steps move all layers together."""
+    return round(config.joint_share * config.steps)
+
+
+def _cooling_from(config: InversionConfig) -> int:
+    """The last step that is taken at the full rate."""
+    return math.floor(COOLING * config.steps)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    """One value for each image [N], as [N, 1, 1] beside `like`."""
+    return values.to(like)[:, None, None]
+
+
+@torch.no_grad()
+def kept(objective: Objective, space: Space, now: Search) -> Tensor:
+    """The codes float32 [N, num_ws, w_dim] that a finished search found.
+
+    The best of each image; in paper mode the last.
+    """
+    last = space.to_w(space.of(now.start) + now.offset)
+    last = torch.where(_column(now.taken > 0, last).bool(), last, now.start)
+    if objective.config.mode == "paper":
         return last
+    better = objective.fidelity(objective.terms(last)) < now.fidelity
+    return torch.where(better[:, None, None], last, now.best)

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from models.label_generator import Layers
 from models.seeding import philox
@@ -67,6 +68,13 @@ class PixelMLPs(nn.Module):
         for weight, bias, norm in zip(self.weights, self.biases, self.norms, strict=False):
             x = norm(torch.baddbmm(bias, x, weight).relu())
         return torch.baddbmm(self.biases[-1], x, self.weights[-1])
+
+    @torch.no_grad()
+    def of_member(self, member: int, x: Tensor) -> Tensor:
+        """What one member says of hypercolumns float32 [P, C]: outputs [1, P, K]."""
+        own = {key: value[member : member + 1] for key, value in self.state_dict().items()}
+        outputs: Tensor = functional_call(self, own, (x[None],))
+        return outputs
 
     @torch.no_grad()
     def folded(self, mean: Tensor, deviation: Tensor) -> Layers:

@@ -8,7 +8,8 @@ encoder for it, made in seconds:
 
 with f the standardised features (S of them) of sample i. As in ReStyle the guess is refined by
 what is still missing: w <- w + A (f(x) - f(G(w))), A the same linear map. Of these guesses and
-the sample with the nearest features, the best by the distance is the start.
+the sample with the nearest features, the best by the distance is the start. Before there were
+encoders, a search began with the best of the samples themselves.
 """
 
 import math
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.inversion_targets import Wanted
 from models.latents import mapped
 from models.perceptual import Distance
 from models.progress import Report
@@ -27,6 +29,8 @@ from models.stylegan2.networks import Generator
 
 RIDGE = 1.0
 REFINEMENTS = 2
+SHORTLIST = 32
+"""Samples whose images are compared with each wanted one."""
 _PIXELS_AT_ONCE = 2**17
 _SMALLEST_DEVIATION = 1e-3
 
@@ -74,7 +78,12 @@ class LinearEncoder:
 
     def nearest(self, standardised: Tensor) -> Tensor:
         """w float32 [N, w_dim] of the samples with the nearest features."""
-        return self.w[torch.cdist(standardised, self.samples).argmin(dim=1)]
+        return self.listed(standardised, 1)[:, 0]
+
+    def listed(self, standardised: Tensor, most: int) -> Tensor:
+        """w float32 [N, n, w_dim] of the n = `most` samples (or all) with the nearest features."""
+        far = torch.cdist(standardised, self.samples)
+        return self.w[far.topk(min(most, len(self.w)), largest=False).indices]
 
 
 @torch.no_grad()
@@ -93,26 +102,48 @@ def fit_encoder(
 
 
 @torch.no_grad()
-def best_starts(
-    generator: Generator, encoder: LinearEncoder, distance: Distance, images: Tensor
-) -> Tensor:
-    """For each image [N, 3, H, W] the best code we know without a search.
+def best_starts(generator: Generator, encoder: LinearEncoder, wanted: Wanted) -> Tensor:
+    """For each wanted image the best code we know without a search.
 
     Returns:
         float32 [N, num_ws, w_dim], the same w for every layer.
     """
-    targets = distance.targets(images)
-    wanted = encoder.standardised(distance.summary(images))
-    best = encoder.nearest(wanted)
-    lowest = distance(_drawn(generator, best), targets)
-    w = encoder.guess(wanted)
+    aim = encoder.standardised(wanted.distance.summary(wanted.images))
+    best = encoder.nearest(aim)
+    lowest = wanted.distance_to(_drawn(generator, best))
+    w = encoder.guess(aim)
     for _ in range(1 + REFINEMENTS):
         drawn = _drawn(generator, w)
-        found = distance(drawn, targets)
+        found = wanted.distance_to(drawn)
         best = torch.where((found < lowest)[:, None], w, best)
         lowest = torch.minimum(found, lowest)
-        w = w + encoder.step(wanted - encoder.standardised(distance.summary(drawn)))
-    return best[:, None].repeat(1, generator.num_ws, 1)
+        w = w + encoder.step(aim - encoder.standardised(wanted.distance.summary(drawn)))
+    return everywhere(generator, best)
+
+
+@torch.no_grad()
+def best_samples(generator: Generator, encoder: LinearEncoder, wanted: Wanted) -> Tensor:
+    """For each wanted image the best of the samples.
+
+    Features choose `SHORTLIST` of them, for drawing is dear; the distance decides.
+
+    Returns:
+        float32 [N, num_ws, w_dim], the same w for every layer.
+    """
+    aim = encoder.standardised(wanted.distance.summary(wanted.images))
+    listed = encoder.listed(aim, SHORTLIST)  # [N, n, w_dim]
+    best = listed[:, 0]
+    lowest = torch.full_like(best[:, 0], math.inf)
+    for w in listed.unbind(dim=1):
+        found = wanted.distance_to(_drawn(generator, w))
+        best = torch.where((found < lowest)[:, None], w, best)
+        lowest = torch.minimum(found, lowest)
+    return everywhere(generator, best)
+
+
+def everywhere(generator: Generator, w: Tensor) -> Tensor:
+    """One w [N, w_dim] for all layers: [N, num_ws, w_dim]."""
+    return w[:, None].repeat(1, generator.num_ws, 1)
 
 
 def _drawn(generator: Generator, w: Tensor) -> Tensor:

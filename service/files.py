@@ -16,7 +16,7 @@ _TYPES = {
 }
 _SUBJECT = {"generators": "generator.safetensors", "encoders": "encoder.safetensors"}
 # What the service and the workers keep for themselves.
-_INTERNAL = re.compile(r"resource\.json|shards/.*|.*\.tmp")
+_INTERNAL = re.compile(r"resource\.json|shards/.*|snapshots/.*|.*\.tmp")
 _ATTEMPT = re.compile(r"attempts/\d+/")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 

@@ -11,6 +11,7 @@ from models.configs import InversionConfig, LabelGeneratorConfig
 from models.data.manifest import ItemFile
 from workers.jobs import JobRecord
 from workers.params import (
+    EncoderTrainingParams,
     EvaluationParams,
     GenerationParams,
     InversionParams,
@@ -18,6 +19,7 @@ from workers.params import (
     Params,
     RegisterEncoderParams,
     RegisterParams,
+    SelectionParams,
 )
 
 Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
@@ -87,6 +89,17 @@ class EncoderRequest(RegisterEncoderParams):
     )
 
 
+class EncoderTrainingRequest(EncoderTrainingParams):
+    """For which generator, and from which unlabelled images beside its own."""
+
+    model_config = examples(
+        {"name": "faces", "generator_id": "gen_01jd5"},
+        {"generator_id": "gen_01jd5", "dataset_id": "dst_01jd5", "config": {"steps": 20000}},
+    )
+
+    name: Name = ""
+
+
 class InversionRequest(InversionParams):
     """Whose latents to find, in which generator."""
 
@@ -103,8 +116,12 @@ class InversionRequest(InversionParams):
     name: Name = ""
 
 
-class LabelGeneratorRequest(Params):
-    """What to train on: an inversion, or a dataset and a generator to make one of first."""
+class LabelGeneratorRequest(SelectionParams):
+    """What to train on: an inversion, or a dataset and a generator to make one of first.
+
+    Or `like` another label generator: all is as it was, but for what is said here, and images to
+    `exclude` are left out beside those that were.
+    """
 
     model_config = examples(
         {"name": "faces", "inversion_id": "inv_01jd5"},
@@ -116,9 +133,14 @@ class LabelGeneratorRequest(Params):
         },
         {"name": "faces, landmarks", "inversion_id": "inv_01jd5", "kind": "keypoints"},
         {"dataset_id": "dst_01jd5", "generator_id": "gen_01jd5", "encoder_id": "enc_01jd5"},
+        {"inversion_id": "inv_01jd5", "max_distance": 0.4, "drop_worst": 0.1},
+        {"like": "lbl_01jd5", "exclude": ["face_000010"]},
     )
 
     name: Name = ""
+    like: str | None = Field(
+        default=None, description="a label generator that is to be trained again, changed"
+    )
     inversion_id: str | None = None
     dataset_id: str | None = None
     generator_id: str | None = None
@@ -135,6 +157,8 @@ class LabelGeneratorRequest(Params):
 
     @model_validator(mode="after")
     def _says_what_to_train_on(self) -> Self:
+        if self.like is not None:
+            return self._says_nothing_else()
         pair = (self.dataset_id is not None, self.generator_id is not None)
         if pair != ((self.inversion_id is None),) * 2:
             raise ValueError("give either inversion_id, or both dataset_id and generator_id")
@@ -143,6 +167,12 @@ class LabelGeneratorRequest(Params):
                 "give either encoder_id or inversion_id: an encoder is for the inversion that is "
                 "made first"
             )
+        return self
+
+    def _says_nothing_else(self) -> Self:
+        of_inversions = ("inversion_id", "dataset_id", "generator_id", "encoder_id", "inversion")
+        if said := [name for name in of_inversions if name in self.model_fields_set]:
+            raise ValueError(f"like takes the inversion of the other one: leave out {said[0]}")
         return self
 
 

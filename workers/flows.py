@@ -30,6 +30,7 @@ class Stage:
 FLOWS: Mapping[JobKind, tuple[Stage, ...]] = {
     JobKind.REGISTER: (Stage("register", QueueName.COMPUTE),),
     JobKind.REGISTER_ENCODER: (Stage("register_encoder", QueueName.COMPUTE),),
+    JobKind.TRAIN_ENCODER: (Stage("train_encoder", QueueName.COMPUTE),),
     JobKind.INGEST: (Stage("ingest", QueueName.CPU),),
     JobKind.INVERT: (Stage("invert", QueueName.COMPUTE),),
     JobKind.TRAIN: (Stage("train", QueueName.COMPUTE),),

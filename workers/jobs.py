@@ -45,6 +45,7 @@ class JobKind(StrEnum):
 
     REGISTER = "register"
     REGISTER_ENCODER = "register_encoder"
+    TRAIN_ENCODER = "train_encoder"
     INGEST = "ingest"
     INVERT = "invert"
     TRAIN = "train"

@@ -6,6 +6,7 @@
 {tenant}/{collection}/{id}/resource.json      written before the 202
 {tenant}/{collection}/{id}/{FINAL}            written last: with it the resource is ready
 {tenant}/{collection}/{id}/attempts/{n}/…     results that are not bit-reproducible
+{tenant}/{collection}/{id}/snapshots/…        where a step stands that has not ended
 {tenant}/datasets/{id}/items/{key}.png | {key}.{member of a kind}    as they came
 {tenant}/datasets/{id}/fitted/…                                     changed by the ingest
 {tenant}/generations/{id}/data/shard-000000.tar …
@@ -72,6 +73,9 @@ def fragment(index: int) -> str:
     """What the worker that made a shard says of it, inside the generation."""
     return f"shards/{index:06d}.json"
 
+
+SNAPSHOTS = "snapshots/"
+"""The folder of a resource for the state of a step that has not ended."""
 
 ITEMS = "items/"
 """The folder of a dataset in which labelled pictures are kept as they came."""

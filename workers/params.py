@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.class_mix import ClassMix
-from models.configs import InversionConfig, LabelGeneratorConfig, Mode, Recipe, Seed
+from models.configs import (
+    EncoderTrainingConfig,
+    InversionConfig,
+    LabelGeneratorConfig,
+    Mode,
+    Recipe,
+    Seed,
+)
 from models.data.fitting import Canvas, Policy, Resize, can_align
 from models.data.formats.label_files import DEPTH_SCALE
 from models.data.formats.registry import layout_of
@@ -25,6 +32,7 @@ Text = Annotated[str, Field(max_length=2000)]
 HexColour = Annotated[
     str, StringConstraints(pattern=r"^#[0-9a-f]{6}$", to_lower=True, strip_whitespace=True)
 ]
+ItemKey = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 OnFault = Literal["strict", "skip"]
 TinyClasses = Literal["report", "clean"]
 
@@ -69,6 +77,19 @@ class RegisterEncoderParams(CheckpointParams):
     """
 
     family: Literal["psp", "e4e"] | None = None
+
+
+class EncoderTrainingParams(Params):
+    """Train a ReStyle encoder for a generator.
+
+    Attributes:
+        dataset_id: whose images it learns from beside the generator's samples; labels are not
+            looked at.
+    """
+
+    generator_id: str
+    dataset_id: str | None = None
+    config: EncoderTrainingConfig = EncoderTrainingConfig()
 
 
 class FitParams(Params):
@@ -222,10 +243,29 @@ class InversionParams(Params):
     def _needs_one_start(self) -> Self:
         if self.encoder_id is not None and self.latents_upload_id is not None:
             raise ValueError("give either encoder_id or latents_upload_id: found latents need none")
+        if self.config.start == "encoder" and self.encoder_id is None:
+            raise ValueError("config.start encoder needs an encoder_id; name one, or leave it out")
         return self
 
 
-class TrainParams(Params):
+class SelectionParams(Params):
+    """Which images of an inversion are not learnt from (`models.outliers`).
+
+    Attributes:
+        exclude: keys of images that are left out.
+        max_distance: of an image to its reconstruction, in the inversion's own distance; what is
+            farther is left out.
+        drop_worst: so many of the farthest images are left out: their number, or their share.
+    """
+
+    exclude: tuple[ItemKey, ...] = Field(default=(), max_length=100_000)
+    max_distance: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    drop_worst: (
+        Annotated[int, Field(ge=1, le=1_000_000)] | Annotated[float, Field(gt=0, lt=1)] | None
+    ) = None
+
+
+class TrainParams(SelectionParams):
     """Train a label generator on an inversion.
 
     Attributes:

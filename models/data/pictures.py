@@ -154,7 +154,10 @@ def difference(one: Pixels, other: Pixels, full: float = 64.0) -> Pixels:
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[Pixels]], captions: Sequence[str] = (), tile: int = 192
+    rows: Sequence[Sequence[Pixels]],
+    captions: Sequence[str] = (),
+    tile: int = 192,
+    titles: Sequence[str] = (),
 ) -> Pixels:
     """Pictures side by side, as one picture.
 
@@ -163,19 +166,24 @@ def contact_sheet(
         captions: one per column, written above it; none at all if empty.
         tile: longest side of a picture on the sheet, in pixels. Larger ones are averaged
             down; smaller ones are repeated a whole number of times, so that pixels stay pixels.
+        titles: one per row, written above it; none at all if empty.
     """
     if not any(rows):
         raise ValueError("a contact sheet needs at least one picture")
     cells = [[_fitted(picture, tile) for picture in row] for row in rows]
     width = max(cell.width for row in cells for cell in row) + _GAP
-    height = max(cell.height for row in cells for cell in row) + _GAP
+    above = _LINE if titles else 0
+    height = max(cell.height for row in cells for cell in row) + _GAP + above
     top = _LINE if captions else 0
     columns = max(len(row) for row in cells)
     sheet = Image.new("RGB", (columns * width + _GAP, len(cells) * height + _GAP + top), _PAPER)
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
-            sheet.paste(cell, (_GAP + column * width, top + _GAP + row * height))
-    _write_captions(sheet, captions, width)
+            sheet.paste(cell, (_GAP + column * width, top + above + _GAP + row * height))
+    for column, text in enumerate(captions):
+        _write(sheet, text, (_GAP + column * width, _GAP), width - _GAP)
+    for row, text in enumerate(titles):
+        _write(sheet, text, (_GAP, top + _GAP + row * height), columns * width - _GAP)
     return np.array(sheet)
 
 
@@ -189,14 +197,12 @@ def _fitted(picture: Pixels, tile: int) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def _write_captions(sheet: Image.Image, captions: Sequence[str], width: int) -> None:
-    """One line at the top of each column, cut where the column ends."""
+def _write(sheet: Image.Image, text: str, place: tuple[int, int], width: int) -> None:
+    """A line at a place (x, y), cut after so many pixels."""
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
-    for column, text in enumerate(captions):
-        fitting = text
-        while fitting and draw.textlength(fitting, font) > width - _GAP:
-            fitting = fitting[:-1]
-        draw.text((_GAP + column * width, _GAP), fitting, _INK, font)
+    while text and draw.textlength(text, font) > width:
+        text = text[:-1]
+    draw.text(place, text, _INK, font)
 
 
 def legend(names: Sequence[str], palette: Palette, width: int) -> Pixels:

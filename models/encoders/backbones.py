@@ -2,9 +2,11 @@
 
 IR-SE50 is ArcFace's network (Deng et al., CVPR 2019) with squeeze and excitation (Hu et al.,
 CVPR 2018); ResNet34 is He et al., CVPR 2016, as ReStyle uses it: PReLU at the entrance and no
-max pool. Parameters are named as the files of pSp, e4e and ReStyle name them.
+max pool. Parameters are named as the files of pSp, e4e and ReStyle name them. `Small` is ours, for
+pictures of 64 pixels or so.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -18,6 +20,8 @@ BLOCKS: Mapping[Backbone, tuple[int, int, int, int]] = {
     Backbone.RESNET34: (3, 4, 6, 3),
 }
 """Blocks in each of the four stages."""
+
+SLOPE = 0.2
 
 
 def last_blocks(backbone: Backbone) -> list[int]:
@@ -150,7 +154,51 @@ class ResNet34(nn.Module):
         return _stage_maps(self.body, x, last_blocks(Backbone.RESNET34))
 
 
-BACKBONES: Mapping[Backbone, type[IRSE50] | type[ResNet34]] = {
+class PlainBlock(nn.Module):
+    """What two convolutions add to a map: nothing at first, so that no norm is needed."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1)
+        nn.init.zeros_(self.conv2.weight)
+        assert self.conv2.bias is not None
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape."""
+        y: Tensor = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, SLOPE)), SLOPE))
+        return x + y
+
+
+class Small(nn.Module):
+    """Four convolutions that halve the map, a block behind each but the first.
+
+    Without BatchNorm: passes of a ReStyle loop differ in their statistics, and a colour is told by
+    the level of a map.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        first, *later = channels
+        self.input_layer = nn.Conv2d(in_channels, first, 5, 2, 2)
+        self.halvings = nn.ModuleList(
+            nn.Conv2d(before, after, 3, 2, 1) for before, after in itertools.pairwise(channels)
+        )
+        self.blocks = nn.ModuleList(PlainBlock(width) for width in later)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[N, in, H, W] -> maps of 1/4, 1/8 and 1/16 of the size."""
+        x = self.input_layer(x)
+        found = []
+        for halving, block in zip(self.halvings, self.blocks, strict=True):
+            x = block(halving(F.leaky_relu(x, SLOPE)))
+            found.append(x)
+        return found
+
+
+BACKBONES: Mapping[Backbone, type[IRSE50] | type[ResNet34] | type[Small]] = {
     Backbone.IR_SE50: IRSE50,
     Backbone.RESNET34: ResNet34,
+    Backbone.SMALL: Small,
 }

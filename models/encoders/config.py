@@ -21,15 +21,20 @@ class Backbone(StrEnum):
 
     IR_SE50 = "ir-se50"
     RESNET34 = "resnet34"
+    SMALL = "small"
 
 
 class Head(StrEnum):
-    """What turns the maps into codes: `w` gives one for all layers, the others one for each."""
+    """What turns the maps into codes: `w` gives one for all layers, `dense` that or one for each.
+
+    The others give one for each.
+    """
 
     FPN = "fpn"
     LAST_MAP = "last-map"
     W = "w"
     W_PLUS = "w-plus"
+    DENSE = "dense"
 
 
 class Family(StrEnum):
@@ -49,7 +54,7 @@ class EncoderConfig:
         family: how the codes are meant.
         in_channels: 3 for a picture, 6 for a picture beside its reconstruction (ReStyle), 1 or 19
             for sketches and segmentations.
-        num_codes: codes the network puts out; 1 for head `w`.
+        num_codes: codes the network puts out; 1 for head `w`, and perhaps for `dense`.
         num_ws: codes of the generator it was trained for. Less than `num_codes` where a network
             puts out more than are used (e4e's cars: 16 of 18).
         input_size: (H, W) that pictures are reduced to.
@@ -77,7 +82,8 @@ class EncoderConfig:
             raise ValueError(f"channels must be 4 widths of {SQUEEZE} and more: {self.channels}")
         if min(self.w_dim, self.in_channels) < 1:
             raise ValueError(f"{self.in_channels} channels to codes of width {self.w_dim}")
-        if (self.head is Head.W) != (self.num_codes == 1):
+        one = self.num_codes == 1
+        if self.head is not Head.DENSE and (self.head is Head.W) != one:
             raise ValueError(f"head {self.head} does not give {self.num_codes} codes")
         if max(self.num_ws, self.num_codes) > MOST_CODES:
             raise ValueError(f"codes are at most {MOST_CODES}, not {self.num_codes}, {self.num_ws}")

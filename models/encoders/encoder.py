@@ -44,13 +44,15 @@ class Encoder(nn.Module):
         """Width of a code."""
         return self.config.w_dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, parted: int | None = None) -> Tensor:
         """What is to be added to the mean code.
 
         e4e's codes after the first are differences from it: w_0, w_0 + d_1, w_0 + d_2, ..
 
         Args:
             x: float32 [N, in_channels, H, W] of `config.input_size`, in [-1, 1].
+            parted: of e4e's later codes, how many of the first of them differ from w_0; None for
+                all. Training lets them part one after another.
 
         Returns:
             float32 [N, num_codes, w_dim].
@@ -58,6 +60,8 @@ class Encoder(nn.Module):
         codes: Tensor = self.head(self.backbone(x))
         if self.config.family is Family.E4E:
             first, later = codes[:, :1], codes[:, 1:]
+            if parted is not None:
+                later = torch.cat([later[:, :parted], torch.zeros_like(later[:, parted:])], dim=1)
             codes = torch.cat([first, first + later], dim=1)
         return codes
 

@@ -4,7 +4,7 @@ Parameters are named as the files of pSp, e4e and ReStyle name them. The equalis
 is StyleGAN2's: x @ (W / sqrt(in))^T + b.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from models.stylegan2.layers import FullyConnected
 SLOPE = 0.01
 POOLED = 7
 """Rows and columns of the map that the `w-plus` head flattens."""
+DENSE_POOLED = 4
+DENSE_WIDTH = 256
+"""Rows and columns of the map that the `dense` head flattens, and features that it makes of it."""
 
 
 class MapToStyle(nn.Module):
@@ -119,9 +122,41 @@ class WPlusHead(nn.Module):
         return codes.reshape(-1, *self.shape)
 
 
-HEADS: Mapping[Head, type[FPNHead] | type[LastMapHead] | type[WHead] | type[WPlusHead]] = {
+class DenseHead(nn.Module):
+    """All codes at once from the last map, pooled to 4x4: where things are counts, as in a face."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(DENSE_POOLED)
+        ins = config.channels[-1] * DENSE_POOLED**2
+        self.hidden = nn.Linear(ins, DENSE_WIDTH)
+        self.linear = nn.Linear(DENSE_WIDTH, config.w_dim * config.num_codes)
+        self.shape = (config.num_codes, config.w_dim)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """The same maps -> [N, num_codes, w_dim]."""
+        x = F.leaky_relu(self.hidden(self.pool(maps[-1]).flatten(1)), SLOPE)
+        codes: Tensor = self.linear(x)
+        return codes.reshape(-1, *self.shape)
+
+
+HEADS: Mapping[Head, Callable[[EncoderConfig], nn.Module]] = {
     Head.FPN: FPNHead,
     Head.LAST_MAP: LastMapHead,
     Head.W: WHead,
     Head.W_PLUS: WPlusHead,
+    Head.DENSE: DenseHead,
 }
+
+
+def last_layers(head: nn.Module) -> list[FullyConnected | nn.Linear]:
+    """The layers that put out the codes; every head calls them `linear`.
+
+    Returns:
+        layers with weights [some codes * w_dim, in], in the order of the codes.
+    """
+    return [
+        module
+        for name, module in head.named_modules()
+        if name.endswith("linear") and isinstance(module, FullyConnected | nn.Linear)
+    ]

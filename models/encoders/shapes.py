@@ -4,11 +4,12 @@ Making one on torch's meta device says the same, but its first arithmetic there 
 Python modules and takes seconds.
 """
 
+import itertools
 from collections.abc import Iterator
 
 from models.encoders.backbones import BLOCKS
 from models.encoders.config import SQUEEZE, Backbone, EncoderConfig, Head
-from models.encoders.heads import POOLED, halvings_of
+from models.encoders.heads import DENSE_POOLED, DENSE_WIDTH, POOLED, halvings_of
 
 Shape = tuple[int, ...]
 Named = Iterator[tuple[str, Shape]]
@@ -16,9 +17,8 @@ Named = Iterator[tuple[str, Shape]]
 
 def shapes_of(config: EncoderConfig) -> dict[str, Shape]:
     """Keys and shapes of `own_tensors(Encoder(config))`."""
-    backbone = _ir_se50 if config.backbone is Backbone.IR_SE50 else _resnet34
     shapes: dict[str, Shape] = {"latent_avg": (config.num_ws, config.w_dim)}
-    shapes |= {f"backbone.{key}": shape for key, shape in backbone(config)}
+    shapes |= {f"backbone.{key}": shape for key, shape in _BACKBONES[config.backbone](config)}
     return shapes | {f"head.{key}": shape for key, shape in _HEADS[config.head](config)}
 
 
@@ -52,6 +52,14 @@ def _resnet34(config: EncoderConfig) -> Named:
         yield from _norm(f"{name}.bn2", after)
         if halves or before != after:
             yield from _shortcut(f"{name}.downsample", before, after)
+
+
+def _small(config: EncoderConfig) -> Named:
+    yield from _with_bias("input_layer", config.channels[0], config.in_channels, 5, 5)
+    for index, (before, after) in enumerate(itertools.pairwise(config.channels)):
+        yield from _with_bias(f"halvings.{index}", after, before, 3, 3)
+        yield from _with_bias(f"blocks.{index}.conv1", after, after, 3, 3)
+        yield from _with_bias(f"blocks.{index}.conv2", after, after, 3, 3)
 
 
 def _blocks(config: EncoderConfig) -> Iterator[tuple[str, int, int, bool]]:
@@ -116,4 +124,17 @@ def _w_plus(config: EncoderConfig) -> Named:
     yield from _with_bias("linear", config.w_dim * config.num_codes, config.w_dim)
 
 
-_HEADS = {Head.FPN: _fpn, Head.LAST_MAP: _last_map, Head.W: _w, Head.W_PLUS: _w_plus}
+def _dense(config: EncoderConfig) -> Named:
+    ins = config.channels[-1] * DENSE_POOLED**2
+    yield from _with_bias("hidden", DENSE_WIDTH, ins)
+    yield from _with_bias("linear", config.w_dim * config.num_codes, DENSE_WIDTH)
+
+
+_BACKBONES = {Backbone.IR_SE50: _ir_se50, Backbone.RESNET34: _resnet34, Backbone.SMALL: _small}
+_HEADS = {
+    Head.FPN: _fpn,
+    Head.LAST_MAP: _last_map,
+    Head.W: _w,
+    Head.W_PLUS: _w_plus,
+    Head.DENSE: _dense,
+}

@@ -50,12 +50,30 @@ class Finished:
     scores: Tensor
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How far a predicted label is from the real one.
+
+    Attributes:
+        error: 0 where they are the same, and upwards; NaN where the real one says nothing.
+        figures: by name, ready for JSON; what cannot be computed is None.
+    """
+
+    error: float
+    figures: Mapping[str, Any]
+
+
 class Head(Protocol):
     """The part of a label generator that depends on the kind of label. M members, P pixels.
 
     A label is an array as its spec says. Targets are int64 [P], or float32 [P, K] with a column
     per output.
+
+    Attributes:
+        same: errors of a `Likeness` that differ by no more are alike.
     """
+
+    same: float
 
     @property
     def outputs(self) -> int:
@@ -90,6 +108,11 @@ class Head(Protocol):
     def finish(self, values: Tensor, uncertainty: Tensor) -> Finished:
         """Labels of whole images from all their decisions: [N, H, W, J] and [N, H, W]."""
 
+    def compare(
+        self, predicted: NDArray[Any], label: NDArray[Any], size: Size, image: Size | None = None
+    ) -> Likeness:
+        """How far a label predicted at `size` is from a real one, given as to `targets`."""
+
     def brightest(self, members: int) -> float:
         """The uncertainty of a pixel that pictures draw brightest."""
 
@@ -99,6 +122,18 @@ def labelled(targets: Tensor) -> Tensor:
     if targets.is_floating_point():
         return ~targets.isnan().all(dim=-1)
     return targets != UNLABELLED
+
+
+def mismatch(predicted: Tensor, targets: Tensor) -> Tensor:
+    """Where the targets of a predicted label are not the real one's: float32 [P] from 0 to 1.
+
+    Other ids count 1; numbers count by their difference, that of the output most at odds. Real
+    targets that are not there count 0, and predicted ones as the number 0.
+    """
+    if not targets.is_floating_point():
+        return ((predicted != targets) & labelled(targets)).float()
+    apart = (predicted.nan_to_num() - targets).abs().nan_to_num()
+    return apart.amax(dim=-1).clamp(max=1)
 
 
 def image_scores(uncertainty: Tensor) -> Tensor:

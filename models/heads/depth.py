@@ -3,6 +3,7 @@
 No code of the authors for depth is public; target, loss and vote are ours (see models/README.md).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.heads.base import (
     Decision,
     Finished,
     Learnt,
+    Likeness,
     Size,
     Vote,
     explained,
@@ -25,6 +27,7 @@ from models.heads.base import (
     mean_of_labelled,
 )
 from models.labels import DepthSpec
+from models.metrics.depth import NEAREST, depth_errors
 
 _UNIT: Learnt = {"mean": 0.0, "deviation": 1.0}
 
@@ -41,6 +44,7 @@ class DepthHead:
         self.learnt: Learnt = {**_UNIT, **learnt}
 
     outputs = 1
+    same = 0.01
 
     def fitted(self, labels: Sequence[NDArray[Any]]) -> "DepthHead":
         """A head that knows mean and deviation of these depth maps [h, w].
@@ -96,6 +100,22 @@ class DepthHead:
     def finish(self, values: Tensor, uncertainty: Tensor) -> Finished:
         """Depth maps float32 [N, H, W]; the score is the mean of the most uncertain tenth."""
         return Finished(values[..., 0], image_scores(uncertainty))
+
+    def compare(
+        self,
+        predicted: NDArray[Any],
+        label: NDArray[Any],
+        size: Size,
+        image: Size | None = None,  # noqa: ARG002
+    ) -> Likeness:
+        """|p - t| / |t| over all valid pixels; beside it the customary errors."""
+        resized = nearest(label, size)
+        limits = (max(self._spec.smallest, NEAREST), self._spec.largest)
+        true = np.where((resized >= limits[0]) & (resized <= limits[1]), resized, 0)
+        if not true.any():
+            return Likeness(math.nan, dict.fromkeys(("nmse", "rmse", "abs_rel")))
+        errors = depth_errors(predicted[None], true[None], limits)
+        return Likeness(math.sqrt(errors["nmse"]), errors)
 
     def brightest(self, members: int) -> float:  # noqa: ARG002
         """Half of the training depth's deviation."""

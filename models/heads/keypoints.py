@@ -10,6 +10,7 @@ models/README.md).
     label    2 (seen) from a confidence of `seen` upwards, 1 (hidden) from `present`, else 0
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from models.heads.base import (
     Decision,
     Finished,
     Learnt,
+    Likeness,
     Size,
     Vote,
     explained,
@@ -31,6 +33,7 @@ from models.heads.base import (
 )
 from models.heatmaps import gaussians, peaks
 from models.labels import KeypointsSpec
+from models.metrics.keypoints import pck
 
 DEFAULTS: Learnt = {"sigma": 0.03, "seen": 0.6, "present": 0.2}
 """Width of a target as a share of the longer side, and the two thresholds on confidence.
@@ -51,6 +54,9 @@ Measured as above: with 10 instead of 50, 91 % of the held-out heat's variance i
 of 77 %, and points are found as well; with 200 fewer are found (0.75 instead of 0.83, sigma 0.02).
 """
 
+CLOSE = 0.05
+"""Of the longer side: predicted points as near as that are told apart from others (PCK)."""
+
 _LEAST_WEIGHT = 1e-4  # So that an image in which no point is found has a score.
 
 
@@ -68,6 +74,8 @@ class KeypointsHead:
         self._spec = spec
         self.learnt: Learnt = {**DEFAULTS, **learnt}
 
+    same = 0.005
+
     @property
     def outputs(self) -> int:
         """K, the number of points."""
@@ -83,9 +91,8 @@ class KeypointsHead:
 
     def targets(self, label: NDArray[Any], size: Size, image: Size | None = None) -> Tensor:
         """Points float32 [K, 3] of an image (h, w) -> float32 [H * W, K]; NaN for absent ones."""
-        onto = stretch(whole_box(image or size), whole_box(size))
-        places, visibility = moved(onto, label[:, :2]), label[:, 2:3]
-        points = torch.from_numpy(np.hstack([places, visibility]).astype(np.float32))
+        places = _placed(label, size, image)
+        points = torch.from_numpy(np.hstack([places, label[:, 2:3]]).astype(np.float32))
         (heat,) = gaussians(points[None], size, self.learnt["sigma"] * max(size))  # [K, H, W]
         height = torch.tensor([torch.nan, HIDDEN, 1.0])[points[:, 2].long()]
         targets: Tensor = (heat.flatten(1) * height[:, None]).mT.contiguous()
@@ -125,6 +132,24 @@ class KeypointsHead:
         scores = (weight * spread).sum(dim=1) / weight.sum(dim=1)
         return Finished(self._with_visibility(points), scores)
 
+    def compare(
+        self, predicted: NDArray[Any], label: NDArray[Any], size: Size, image: Size | None = None
+    ) -> Likeness:
+        """Mean distance of the labelled points in shares of the longer side; PCK; each distance.
+
+        A point's place is where it is most likely, also where it counts as not there.
+        """
+        places, there = _placed(label, size, image), label[:, 2] > 0
+        found, side = predicted[:, :2], float(max(size))
+        apart = np.where(there, np.linalg.norm(found - places, axis=1) / side, np.nan)
+        if not there.any():
+            return Likeness(math.nan, {"distance": None, f"pck_{CLOSE}": None, "distances": {}})
+        close = pck(found[None], places[None], there[None], np.array([side]), CLOSE)
+        named = zip(self._spec.names, apart.tolist(), strict=True)
+        distances = {name: None if math.isnan(value) else value for name, value in named}
+        mean = float(np.nanmean(apart))
+        return Likeness(mean, {"distance": mean, f"pck_{CLOSE}": close, "distances": distances})
+
     def brightest(self, members: int) -> float:  # noqa: ARG002
         """The variance of heat when a fifth of the members see a peak where the others do not."""
         return 0.16
@@ -135,3 +160,8 @@ class KeypointsHead:
         seen, present = (confidence >= self.learnt[name] for name in ("seen", "present"))
         visibility = torch.where(seen, 2.0, torch.where(present, 1.0, 0.0))
         return torch.cat([places, visibility, confidence], dim=-1)
+
+
+def _placed(label: NDArray[Any], size: Size, image: Size | None) -> NDArray[Any]:
+    """Points [K, 3] of an image (h, w) as they are on labels of `size`: (row, column) [K, 2]."""
+    return moved(stretch(whole_box(image or size), whole_box(size)), label[:, :2])

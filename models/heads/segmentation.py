@@ -17,12 +17,13 @@ from models.heads.base import (
     Decision,
     Finished,
     Learnt,
+    Likeness,
     Size,
     Vote,
     image_scores,
 )
 from models.labels import SegmentationSpec
-from models.metrics.segmentation import confusion_matrix, mean_iou
+from models.metrics.segmentation import confusion_matrix, mean_iou, per_class_iou
 
 
 class SegmentationHead:
@@ -31,6 +32,8 @@ class SegmentationHead:
     def __init__(self, spec: SegmentationSpec, learnt: Learnt) -> None:
         self._spec = spec
         self.learnt = learnt
+
+    same = 0.02
 
     @property
     def outputs(self) -> int:
@@ -87,6 +90,17 @@ class SegmentationHead:
     def finish(self, values: Tensor, uncertainty: Tensor) -> Finished:
         """Masks uint8 [N, H, W]; the score is the mean of the most uncertain tenth."""
         return Finished(values[..., 0], image_scores(uncertainty))
+
+    def compare(
+        self, predicted: NDArray[Any], label: NDArray[Any], size: Size, image: Size | None = None
+    ) -> Likeness:
+        """1 - mean IoU over the classes that are in either mask [H, W]; the IoU of each."""
+        real = self.targets(label, size, image).numpy().reshape(size)
+        confusion = confusion_matrix(predicted, real, self.outputs)
+        named = zip(self._spec.classes, per_class_iou(confusion).tolist(), strict=True)
+        iou = {name: None if math.isnan(value) else value for name, value in named}
+        mean = mean_iou(confusion, absent="skip")
+        return Likeness(1 - mean, {"miou": None if math.isnan(mean) else mean, "iou": iou})
 
     def brightest(self, members: int) -> float:
         """As far as so many members can disagree."""

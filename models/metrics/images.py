@@ -3,6 +3,9 @@
 import numpy as np
 
 _SIGMA, _RADIUS = 1.5, 5
+WINDOW = 2 * _RADIUS + 1
+"""Pixels of the side of the window of `ssim`."""
+
 _C1, _C2 = 0.01**2, 0.03**2
 
 
@@ -33,7 +36,7 @@ def ssim(image: np.ndarray, reference: np.ndarray) -> float:
     Returns:
         at most 1, which is for equal images.
     """
-    if image.shape != reference.shape or min(image.shape[:2]) <= 2 * _RADIUS:
+    if image.shape != reference.shape or min(image.shape[:2]) < WINDOW:
         raise ValueError(f"images must be at least 11 x 11: {image.shape} and {reference.shape}")
     x, y = image.astype(np.float64), reference.astype(np.float64)
     mx, my = _blurred(x), _blurred(y)

@@ -1,4 +1,4 @@
-"""`handsoff encoder …`: pSp, e4e and ReStyle encoders, on the service and in files."""
+"""`handsoff encoder …`: pSp, e4e and ReStyle encoders, on the service and in files; training."""
 
 from typing import Annotated
 
@@ -8,7 +8,17 @@ from service.cli.checkpoints import AsFile, Out, convert_file, inspect_file
 from service.cli.checkpoints import Checkpoint as Place
 from service.cli.generators import placed
 from service.cli.session import session
-from service.cli.work import Licence, Limit, Name, Wait, emit, emit_list, settle
+from service.cli.work import (
+    Licence,
+    Limit,
+    Name,
+    Settings,
+    Wait,
+    emit,
+    emit_list,
+    settings,
+    settle,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Encoders: where inversions may start.")
 Family = Annotated[
@@ -39,6 +49,33 @@ def register(
             place, name=name, licence=licence, family=family, register_decoder=decoder
         )
         settle(here, client, encoder, wait)
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    generator: Annotated[str, typer.Argument(metavar="GENERATOR", help="Its id, gen_…")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A dataset's id, dst_…; its images are learnt from too, labels aside."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="resnet34, ir-se50, or small for images of 64 pixels or so.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    more: Settings = None,
+    name: Name = "",
+    wait: Wait = True,
+) -> None:
+    """Train a ReStyle encoder for a generator.
+
+    Example: handsoff encoder train gen_01… --backbone small --steps 2000 --set batch=16
+    """
+    here = session(context)
+    config = settings(more, backbone=backbone, steps=steps)
+    with here.client() as client:
+        made = client.encoders.train(generator, dataset=dataset, name=name, **config)
+        settle(here, client, made, wait)
 
 
 @app.command("list")

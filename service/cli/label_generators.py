@@ -93,6 +93,20 @@ def create(
     members: Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps at most.")] = None,
     seed: Seed = None,
+    like: Annotated[
+        str | None, typer.Option(help="A label generator's id, lbl_…, to train again, changed.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Key of an image to leave out; may be repeated.")
+    ] = None,
+    max_distance: Annotated[
+        float | None,
+        typer.Option(help="Leave out images that are farther from their reconstruction."),
+    ] = None,
+    drop_worst: Annotated[
+        float | None,
+        typer.Option(help="Leave out so many of the farthest: their number, or share below 1."),
+    ] = None,
     more: Settings = None,
     name: Name = "",
     wait: Wait = True,
@@ -103,6 +117,8 @@ def create(
     handsoff label-generator create --inversion inv_01… --members 10
 
     handsoff label-generator create --dataset dst_01… --generator gen_01… --kind keypoints
+
+    handsoff label-generator create --like lbl_01… --exclude face_000010
     """
     of_inversion = {"--distance": distance, "--encoder": encoder}
     given = [option for option, value in of_inversion.items() if value is not None]
@@ -117,6 +133,10 @@ def create(
             generator=generator,
             encoder=encoder,
             inversion_config=settings(None, distance=distance) or None,
+            like=like,
+            exclude=exclude or None,
+            max_distance=max_distance,
+            drop_worst=drop_worst,
             kind=kind,
             name=name,
             **settings(more, members=members, max_steps=steps, seed=seed),

@@ -57,10 +57,12 @@ class Collection:
     def _path(self, resource: Reference, rest: str = "") -> str:
         return f"/v1/{self.name}/{id_of(resource)}" + (f"/{rest}" if rest else "")
 
-    def _create(self, body: Mapping[str, Any], idempotency_key: str | None) -> Resource:
+    def _create(
+        self, body: Mapping[str, Any], idempotency_key: str | None, rest: str = ""
+    ) -> Resource:
         """POST what was given: fields that are None are left to the service's defaults."""
         given = {name: value for name, value in body.items() if value is not None}
-        answer = self._transport.create(f"/v1/{self.name}", idempotency_key, json=given)
+        answer = self._transport.create(f"/v1/{self.name}{rest}", idempotency_key, json=given)
         return Resource.model_validate(answer)
 
     def _upload_id(self, source: StrPath | Upload, on_bytes: OnBytes | None = None) -> str:
@@ -142,6 +144,33 @@ class Encoders(Collection):
         }
         return self._create(body, idempotency_key)
 
+    def train(
+        self,
+        generator: Reference,
+        *,
+        dataset: Reference | None = None,
+        name: str = "",
+        idempotency_key: str | None = None,
+        **config: Any,
+    ) -> Resource:
+        """Train a ReStyle encoder for a generator.
+
+        Args:
+            generator: ready, or on its way.
+            dataset: whose images it learns from beside the generator's samples, labels aside;
+                ready, or on its way.
+            name: free text.
+            idempotency_key: made up when left out.
+            config: fields of the API's EncoderTrainingConfig, e.g. `backbone="small", steps=2000`.
+        """
+        body = {
+            "generator_id": id_of(generator),
+            "dataset_id": _id_or_none(dataset),
+            "name": name,
+            "config": config or None,
+        }
+        return self._create(body, idempotency_key, "/train")
+
 
 class Inversions(Collection):
     """Latents of a dataset's images in a generator."""
@@ -195,12 +224,18 @@ class LabelGenerators(Collection):
         generator: Reference | None = None,
         encoder: Reference | None = None,
         inversion_config: Mapping[str, Any] | None = None,
+        like: Reference | None = None,
+        exclude: Sequence[str] | None = None,
+        max_distance: float | None = None,
+        drop_worst: float | None = None,
         kind: str | None = None,
         name: str = "",
         idempotency_key: str | None = None,
         **config: Any,
     ) -> Resource:
         """Train on an inversion; or on a dataset and a generator, whose inversion is made first.
+
+        Or like another label generator, e.g. without the images that its card suspects.
 
         Args:
             inversion: ready, or on its way.
@@ -209,6 +244,10 @@ class LabelGenerators(Collection):
             encoder: whose guesses that inversion starts from, with `dataset` only; ready, or on
                 its way.
             inversion_config: fields of the API's InversionConfig, with `dataset` only.
+            like: in place of all these: a label generator to train again, with what else is said.
+            exclude: keys of images that are left out.
+            max_distance: images are left out that are farther from their reconstruction.
+            drop_worst: so many of the farthest are left out: their number, or their share.
             kind: which of the dataset's labels is learnt, e.g. `keypoints`; if left out, the first.
             name: free text.
             idempotency_key: made up when left out.
@@ -220,6 +259,10 @@ class LabelGenerators(Collection):
             "generator_id": _id_or_none(generator),
             "encoder_id": _id_or_none(encoder),
             "inversion": inversion_config,
+            "like": _id_or_none(like),
+            "exclude": exclude,
+            "max_distance": max_distance,
+            "drop_worst": drop_worst,
             "kind": kind,
             "name": name,
             "config": config or None,

@@ -1,4 +1,4 @@
-"""Encoders: pSp, e4e and ReStyle checkpoints, whose guesses inversions may start from."""
+"""Encoders, whose guesses inversions may start from: checkpoints, and those trained here."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,14 @@ from starlette.responses import Response
 
 from service.dependencies import Call, Making, created
 from service.problems import responses
-from service.resources import Draft
+from service.resources import Draft, waits
 from service.routes import generators
 from service.routes.reading import collection_router
-from service.schemas import EncoderRequest, ResourceBody
+from service.schemas import EncoderRequest, EncoderTrainingRequest, ResourceBody
 from service.sources import require
 from workers import ids
 from workers.jobs import JobKind
-from workers.params import RegisterEncoderParams
+from workers.params import EncoderTrainingParams, RegisterEncoderParams
 
 COLLECTION = "encoders"
 router = collection_router(COLLECTION)
@@ -44,6 +44,23 @@ def create_encoder(body: EncoderRequest, call: Making, response: Response) -> Re
     return created(response, call.make(COLLECTION, body.model_dump(mode="json"), judge))
 
 
+@router.post(
+    "/train",
+    status_code=202,
+    operation_id="train_encoder",
+    summary="Train an encoder for a generator",
+    responses=responses(404, 409, 413, 415),
+)
+def train_encoder(body: EncoderTrainingRequest, call: Making, response: Response) -> ResourceBody:
+    """Waits for its generator and dataset where they are on their way."""
+    spec = EncoderTrainingParams.model_validate(body.model_dump(exclude={"name"}))
+
+    def judge(new_id: str) -> list[Draft]:
+        return [_training(call, new_id, spec, body.name)]
+
+    return created(response, call.make(COLLECTION, body.model_dump(mode="json"), judge))
+
+
 def _draft(call: Call, body: EncoderRequest, new_id: str, roles: Mapping[str, str]) -> Draft:
     spec = RegisterEncoderParams(upload_id=body.upload_id, source=body.source, family=body.family)
     return Draft(
@@ -55,4 +72,26 @@ def _draft(call: Call, body: EncoderRequest, new_id: str, roles: Mapping[str, st
         name=body.name,
         licence=body.licence,
         parents=roles,
+    )
+
+
+def _training(call: Call, new_id: str, spec: EncoderTrainingParams, name: str) -> Draft:
+    """The training of an encoder.
+
+    Raises:
+        Unprocessable, NotFound, NotReady: its generator or dataset is not there, or failed.
+    """
+    wanted = {"generator": ("generators", spec.generator_id)}
+    if spec.dataset_id is not None:
+        wanted["dataset"] = ("datasets", spec.dataset_id)
+    parents = call.parents(wanted)
+    return Draft(
+        tenant=call.tenant,
+        collection=COLLECTION,
+        id=new_id,
+        spec=spec,
+        kind=JobKind.TRAIN_ENCODER,
+        name=name,
+        parents={role: parent.id for role, parent in parents.items()},
+        after=waits(parents.values()),
     )

@@ -146,3 +146,26 @@ class TestDecide:
 
         assert finished.scores.tolist() == [23.5]
         assert finished.values.shape == (1, 5, 5)
+
+
+class TestCompare:
+    def test_the_error_is_a_share_of_the_depth(self):
+        """
+        |p - t| / |t| over the valid pixels of the map at the label's size.
+        """
+        real = depth([3, np.nan, 4, 99])
+        predicted = depth([3, 7, 9, 7])
+
+        found = head_of(PLAIN).compare(predicted, real, (1, 4))
+
+        assert found.error == pytest.approx(5 / 5)
+        assert found.figures["rmse"] == pytest.approx(math.sqrt(25 / 2))
+
+    def test_a_map_without_depth_has_no_error(self):
+        """
+        Where no pixel is in the range there is nothing to compare.
+        """
+        found = head_of(PLAIN).compare(depth([1, 2]), depth([np.nan, 99]), (1, 2))
+
+        assert math.isnan(found.error)
+        assert set(found.figures.values()) == {None}

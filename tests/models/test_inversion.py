@@ -29,14 +29,15 @@ def config(**changes):
     return InversionConfig(**{"distance": "perceptual", "steps": 40, "starts": 20, **changes})
 
 
-def found(changes=None, n=3, report=silent):
+def found(changes=None, n=3, report=silent, **options):
     """
     The inversion of some drawn images.
     """
     generator = small_generator()
     images, _ = targets_of(generator, n)
-    distance = random_distance(0, CPU)
-    return inversion.invert(generator, images, distance, config(**(changes or {})), report)
+    distance = options.pop("distance", None) or random_distance(0, CPU)
+    settings = config(**(changes or {}))
+    return inversion.invert(generator, images, distance, settings, report, **options)
 
 
 class TestInvert:
@@ -121,6 +122,230 @@ class TestInvert:
                 config(),
                 silent,
             )
+
+    def test_precision_that_cannot_be_had_is_told(self):
+        """
+        On a CPU all is float32, and a note says so.
+        """
+        mixed, plain = found({"steps": 5, "precision": "mixed"}), found({"steps": 5})
+
+        assert torch.equal(mixed.latents, plain.latents)
+        assert mixed.notes == ("mixed precision needs CUDA: computed in float32",)
+        assert plain.notes == ()
+
+
+class TestStarts:
+    def test_all_ways_are_compared_where_asked_for(self):
+        """
+        Each has a distance for each image; the one taken is the start's.
+        """
+        result = found({"steps": 3}, compare_starts=True)
+
+        assert set(result.start_distances) == {"samples", "best_of", "mean"}
+        assert torch.equal(result.distance_start, result.start_distances["samples"])
+        assert result.start_distances["best_of"].mean() < result.start_distances["mean"].mean()
+
+    def test_the_mean_needs_no_samples(self):
+        """
+        Without steps its code is what comes back, and nothing was searched.
+        """
+        said = []
+        result = found({"steps": 0, "start": "mean"}, report=lambda *words: said.append(words))
+
+        mean = small_generator().w_avg.expand(3, 6, -1)
+        assert torch.equal(result.latents, mean)
+        assert said == []
+
+    def test_an_encoder_that_is_not_there_cannot_start(self):
+        """
+        Asking for its guess without giving one is refused.
+        """
+        with pytest.raises(ValueError, match="start 'encoder' needs an encoder"):
+            found({"start": "encoder"})
+
+
+class TestPatience:
+    def test_saves_steps(self):
+        """
+        Images that got no better leave early, each when it is so far; the others go on.
+        """
+        patient = found({"steps": 100, "patience": 5})
+        through = found({"steps": 100})
+
+        assert through.iterations.tolist() == [99, 99, 99]
+        assert (patient.iterations < 99).all()
+        assert (patient.distance < patient.distance_start).all()
+
+
+class TestMasks:
+    def wanted(self, outside):
+        generator = small_generator()
+        images, _ = targets_of(generator, 2)
+        content = torch.zeros(2, 16, 16, dtype=torch.bool)
+        content[:, 4:12] = True
+        images = torch.where(content[:, None], images, outside)
+        result = inversion.invert(
+            generator, images, random_distance(0, CPU), config(steps=10), silent, masks=content
+        )
+        return result, images, content
+
+    def test_what_lies_outside_does_not_matter(self):
+        """
+        Black or white bars around the content: the latents are bit for bit the same.
+        """
+        black, white = (self.wanted(torch.tensor(grey))[0] for grey in (-1.0, 1.0))
+
+        assert torch.equal(black.latents, white.latents)
+
+    def test_errors_are_means_over_content(self):
+        """
+        The mean square error is that of the rows with content.
+        """
+        result, images, content = self.wanted(torch.tensor(-1.0))
+
+        drawn = small_generator().synthesize(result.latents)
+        square = ((drawn - images) / 2).square().mean(dim=1)
+
+        torch.testing.assert_close(
+            result.mse, torch.stack([square[i][content[i]].mean() for i in (0, 1)])
+        )
+
+    @pytest.mark.parametrize(
+        ("masks", "message"),
+        [
+            (torch.ones(3, 8, 16), r"masks must be \[3, 16, 16\], got \[3, 8, 16\]"),
+            (torch.eye(3)[:, :1, None].expand(3, 16, 16), r"must have content, but \[1, 2\]"),
+        ],
+    )
+    def test_masks_that_cannot_be_are_refused(self, masks, message):
+        """
+        Another shape than the images', or nothing left to compare.
+        """
+        with pytest.raises(ValueError, match=message):
+            found(masks=masks)
+
+
+class Killed(Exception):
+    """
+    What ends a run in the middle.
+    """
+
+
+class Memory:
+    """
+    A keeper that forgets with the test.
+    """
+
+    def __init__(self):
+        self.states = {}
+
+    def load(self, name):
+        return self.states.get(name)
+
+    def save(self, name, state):
+        self.states[name] = {key: tensor.clone() for key, tensor in state.items()}
+
+
+class Steps:
+    """
+    Notes the steps that are told, and ends the run at one of them.
+    """
+
+    def __init__(self, last=None):
+        self.last = last
+        self.told = []
+
+    def __call__(self, phase, done, total, unit=""):
+        self.told.append((phase, done))
+        if (phase, done) == ("optimising", self.last):
+            raise Killed
+
+
+class TestResuming:
+    @pytest.mark.parametrize("patience", [0, 10])
+    def test_a_killed_inversion_ends_as_if_it_had_not_been(self, patience):
+        """
+        It goes on from its last snapshot, 25 steps apart, and its latents are bit-equal.
+        """
+        changes, keeper, second = {"steps": 70, "patience": patience}, Memory(), Steps()
+        with pytest.raises(Killed):
+            found(changes, report=Steps(last=33), keeper=keeper)
+
+        resumed = found(changes, report=second, keeper=keeper)
+
+        whole = found(changes)
+        assert torch.equal(resumed.latents, whole.latents)
+        assert torch.equal(resumed.distance_start, whole.distance_start)
+        assert torch.equal(resumed.iterations, whole.iterations)
+        assert second.told[0][0] == "optimising"
+        assert 25 < second.told[0][1] <= 33
+
+    def test_one_that_is_done_takes_no_step_more(self):
+        """
+        What was lost after the last step is measured again, and nothing else is.
+        """
+        keeper, again = Memory(), Steps()
+        first = found({"steps": 30}, keeper=keeper)
+
+        second = found({"steps": 30}, report=again, keeper=keeper)
+
+        assert torch.equal(first.latents, second.latents)
+        assert again.told == []
+
+    @pytest.mark.parametrize("other", [{"changes": {"learning_rate": 0.1}}, {"n": 2}])
+    def test_a_snapshot_of_something_else_is_ignored(self, other):
+        """
+        Other settings or images begin anew.
+        """
+        keeper, report = Memory(), Steps()
+        found({"steps": 30}, keeper=keeper)
+        arguments = {"changes": {}, **other}
+        arguments["changes"] = {"steps": 30, **arguments["changes"]}
+
+        result = found(**arguments, report=report, keeper=keeper)
+
+        assert report.told[0][0] == "searching"
+        assert torch.equal(result.latents, found(**arguments).latents)
+
+
+class Cramped:
+    """
+    A distance that finds no memory for more than `most` images, from its `first` call on.
+    """
+
+    def __init__(self, most, first):
+        self._distance = random_distance(0, CPU)
+        self._most = most
+        self._left = first
+        self.sizes = []
+
+    def __getattr__(self, name):
+        return getattr(self._distance, name)
+
+    def __call__(self, images, targets):
+        self._left -= 1
+        if self._left < 0 and len(images) > self._most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.sizes.append(len(images))
+        return self._distance(images, targets)
+
+
+class TestOutOfMemory:
+    @pytest.mark.parametrize(("most", "first"), [(2, 0), (1, 40)])
+    def test_goes_on_with_fewer_images(self, most, first):
+        """
+        Whether it happens at once or after 40 comparisons, the result is that of a machine with
+        more memory, and a note says so.
+        """
+        distance = Cramped(most, first)
+
+        result = found({"steps": 50}, n=5, distance=distance)
+
+        whole = found({"steps": 50}, n=5)
+        torch.testing.assert_close(result.distance, whole.distance, rtol=0.1, atol=0.01)
+        assert result.iterations.tolist() == [49] * 5
+        assert result.notes[0] == "out of memory with 5 images at once; went on with 2"
+        assert max(distance.sizes[first:]) == most
 
 
 class TestMeasured:

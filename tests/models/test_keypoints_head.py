@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from models.heads import head_of
 from models.heads.base import Vote, labelled
-from models.heads.keypoints import DEFAULTS, HIDDEN, HOT
+from models.heads.keypoints import CLOSE, DEFAULTS, HIDDEN, HOT
 from models.heatmaps import gaussians
 from models.labels import KeypointsSpec
 
@@ -172,3 +174,31 @@ class TestFinish:
         outputs = torch.tensor([[[0.0, 0.2]], [[1.0, 0.2]]])
 
         assert HEAD.decide(outputs, Vote.SOFT).uncertainty.tolist() == [0.25]
+
+
+class TestCompare:
+    def test_distances_are_shares_of_the_longer_side(self):
+        """
+        At labels of 20 x 40, of an image twice as large: one point is 1 of 40 pixels off, the
+        other 8; one of the two is close.
+        """
+        real = points((20.5, 30.5, 2), (10.5, 60.5, 1))  # (10, 15) and (5, 30) on the label.
+        predicted = np.array([[11, 15, 2, 0.9], [5, 22, 0, 0.1]], dtype=np.float32)
+
+        found = HEAD.compare(predicted, real, (20, 40), (40, 80))
+
+        assert found.figures["distances"] == pytest.approx({"nose": 1 / 40, "chin": 8 / 40})
+        assert found.figures[f"pck_{CLOSE}"] == 0.5
+        assert found.error == found.figures["distance"] == pytest.approx(9 / 80)
+
+    def test_points_that_are_not_labelled_count_nothing(self):
+        """
+        An absent point has no distance; without any point there is no error.
+        """
+        predicted = np.array([[1, 1, 2, 0.9], [5, 5, 2, 0.9]], dtype=np.float32)
+
+        one = HEAD.compare(predicted, points((1, 1, 2), (0, 0, 0)), (8, 8))
+        none = HEAD.compare(predicted, points((0, 0, 0), (0, 0, 0)), (8, 8))
+
+        assert (one.error, one.figures["distances"]["chin"]) == (0, None)
+        assert math.isnan(none.error)

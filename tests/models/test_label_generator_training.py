@@ -8,14 +8,10 @@ from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
 from models.heads import head_of
 from models.heads.base import UNLABELLED, Vote
-from models.label_generator_training import (
-    Pixels,
-    StopRule,
-    train_ensemble,
-    train_label_generator,
-)
+from models.label_generator_training import StopRule, train_ensemble, train_label_generator
 from models.labels import SegmentationSpec
 from models.latents import mapped
+from models.lessons import Pixels
 from models.progress import silent
 from models.seeding import philox
 

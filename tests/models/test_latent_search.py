@@ -1,9 +1,14 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
+from pydantic import ValidationError
 from support.networks import small_generator
 
 from models.configs import InversionConfig
-from models.latent_search import Objective, learning_rate, search
+from models.inversion_targets import Wanted
+from models.latent_search import Objective, Search, kept, learning_rate, stepped
 from models.latent_spaces import Plain, whitened
 from models.latents import mapped
 from models.perceptual import random_distance
@@ -26,16 +31,36 @@ def wider(generator, factor):
     return generator
 
 
-def searched(generator, config, told=lambda step: None):
+def problem(generator, config):
     """
-    A search from two samples for the images of two others.
+    The images of two samples are wanted, the search begins with two others: objective, space and
+    the search.
     """
     ws = mapped(generator, [philox("search", i) for i in range(4)])
     images = generator.synthesize(ws[:2]).clamp(-1, 1)
-    distance = random_distance(0, torch.device("cpu"))
-    objective = Objective(generator, images, distance.targets(images), distance, config)
-    space = whitened(generator, 0) if config.space == "whitened" else Plain()
-    return ws[2:], search(objective, ws[2:], space, told)
+    wanted = Wanted.of(images, random_distance(0, torch.device("cpu")))
+    objective = Objective(generator, wanted, config)
+    with torch.no_grad():
+        search = Search.begin(ws[2:], objective.fidelity(objective.terms(ws[2:])))
+    return objective, whitened(generator, 0) if config.space == "whitened" else Plain(), search
+
+
+def states(objective, space, search):
+    """
+    The search after each of its steps, for as long as no image is finished.
+    """
+    while len(search.unfinished(objective.config)) == len(search.start):
+        search = stepped(objective, space, search)
+        yield search
+
+
+def searched(generator, config):
+    """
+    A whole search: its start, and what it found.
+    """
+    objective, space, search = problem(generator, config)
+    *_, last = states(objective, space, search)
+    return search.start, kept(objective, space, last)
 
 
 class TestSchedule:
@@ -94,10 +119,11 @@ class TestSearch:
         """
         The schedule ends at a rate of 0, whatever part of it is joint.
         """
-        told = []
-        searched(small_generator(), InversionConfig(**STEPS, joint_share=share), told.append)
+        config = InversionConfig(**STEPS, joint_share=share)
 
-        assert told == list(range(1, 40))
+        taken = [state.step.tolist() for state in states(*problem(small_generator(), config))]
+
+        assert taken == [[step, step] for step in range(1, 40)]
 
     def test_the_latent_term_holds_back(self):
         """
@@ -113,7 +139,81 @@ class TestSearch:
 
         assert near < 0.5 * far
 
-    def test_paper_mode_is_the_authors(self):
+    def test_images_that_wait_elsewhere_change_nothing(self):
+        """
+        Each image has its own place in the schedule: one that is behind catches up.
+        """
+        config = InversionConfig(**{**STEPS, "steps": 12})
+        objective, space, search = problem(small_generator(), config)
+        *_, together = states(objective, space, search)
+        ahead = search.at([1])
+        for _ in range(4):
+            ahead = stepped(_only(objective, 1), space, ahead)
+        mixed = search.put([1], ahead)
+        while (left := mixed.unfinished(objective.config)) == [0, 1]:
+            mixed = stepped(objective, space, mixed)
+        while left := mixed.unfinished(objective.config):
+            (image,) = left
+            part = stepped(_only(objective, image), space, mixed.at(left))
+            mixed = mixed.put(left, part)
+
+        torch.testing.assert_close(mixed.offset, together.offset, rtol=1e-2, atol=1e-2)
+        assert mixed.taken.tolist() == [11, 11]
+
+
+def _only(objective, image):
+    """
+    The objective of one of its images.
+    """
+    wanted = Wanted.of(objective.wanted.images[[image]], objective.wanted.distance)
+    return replace(objective, wanted=wanted)
+
+
+class TestPatience:
+    def test_a_plateau_leads_to_the_next_stage(self):
+        """
+        Where nothing can get better, each stage ends after two looks, and the rate falls to 0 at
+        its own pace: joint, apart and cooling take 10, 10 and the schedule's last 25 steps.
+        """
+        config = InversionConfig(
+            distance="perceptual", steps=100, patience=5, distance_weight=0, mse_weight=0
+        )
+
+        steps = [s.step[0].item() for s in states(*problem(small_generator(), config))]
+
+        assert steps == [*range(1, 10), *range(50, 60), *range(75, 100)]
+
+    def test_without_it_every_step_is_taken(self):
+        """
+        The same search without patience.
+        """
+        config = InversionConfig(distance="perceptual", steps=30, distance_weight=0, mse_weight=0)
+
+        *_, last = states(*problem(small_generator(), config))
+
+        assert last.taken.tolist() == [29, 29]
+
+    def test_what_gets_better_is_not_stopped(self):
+        """
+        While every look finds a better image, none is jumped.
+        """
+        config = InversionConfig(distance="perceptual", steps=60, patience=5, joint_share=1.0)
+        first, *_ = (
+            s for s in states(*problem(small_generator(), config)) if s.step.max() > s.taken.max()
+        )
+
+        assert first.taken.max() > 10
+
+    def test_paper_mode_has_none(self):
+        """
+        The authors take all steps; asking for both is refused.
+        """
+        with pytest.raises(ValidationError, match="paper mode takes every step"):
+            InversionConfig(mode="paper", patience=5)
+
+
+class TestPaperMode:
+    def test_is_the_authors(self):
         """
         499 steps in W, each layer by itself from the first, 10 LPIPS + MSE + MSE to the start.
         """
@@ -122,3 +222,47 @@ class TestSearch:
         assert (config.space, config.joint_share, config.steps) == ("plain", 0.0, 500)
         weights = (config.distance_weight, config.mse_weight, config.latent_weight)
         assert (weights, config.learning_rate) == ((10.0, 1.0, 1.0), 0.1)
+        assert (config.distance, config.patience) == ("lpips", 0)
+
+    def test_follows_a_plain_loop_step_by_step(self):
+        """
+        Written down as the paper says it, with torch's Adam, every iterate is ours; there are one
+        fewer than `steps`, and the last is kept.
+        """
+        config = InversionConfig(mode="paper", distance="perceptual", steps=24)
+        objective, space, search = problem(small_generator(), config)
+
+        ours = [state.start + state.offset for state in states(objective, space, search)]
+
+        theirs = as_the_paper_says(objective, search.start, 24)
+        assert len(ours) == len(theirs) == 23
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+        *_, last = states(objective, space, search)
+        assert torch.equal(kept(objective, space, last), ours[-1])
+
+
+def as_the_paper_says(objective, start, steps):
+    """
+    The iterates of 10 d(G(w), x) + mean (G(w) - x)^2 + mean (w - w_0)^2, images in [0, 1]: Adam, a
+    rate of 0.1 that rises over 5 % of the steps and falls as a cosine over the last 25 %.
+    """
+    w, found = start.clone().requires_grad_(), []
+    adam = torch.optim.Adam([w], betas=(0.9, 0.999), eps=1e-8)
+    target = objective.wanted.images
+    for step in range(1, steps):
+        t = step / steps
+        rise, fall = min(1, t / 0.05), 0.5 - 0.5 * math.cos(math.pi * min(1, (1 - t) / 0.25))
+        adam.param_groups[0]["lr"] = 0.1 * rise * fall
+        loss = torch.zeros(())
+        for image in range(len(start)):
+            drawn, one = objective.generator.synthesize(w[[image]]), target[[image]]
+            distance = objective.wanted.distance
+            loss = loss + 10 * distance(drawn, distance.targets(one)).sum()
+            loss = loss + ((drawn + 1) / 2 - (one + 1) / 2).square().mean()
+            loss = loss + (w[image] - start[image]).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        found.append(w.detach().clone())
+    return found

@@ -144,3 +144,31 @@ class TestLossAndAgreement:
         assert head_of(SPEC).agreement(outputs, torch.ones(4, dtype=torch.int64)) == 1.0
         targets = torch.tensor([1, 1, 1, 2])
         assert head_of(SPEC).agreement(outputs, targets) == 3 / 8
+
+
+class TestCompare:
+    def test_counts_the_classes_that_are_in_either_mask(self):
+        """
+        Of four pixels one is called another class: its class keeps 2 of 3, the other has 1 of 2;
+        ignored pixels and classes that are nowhere count nothing.
+        """
+        real = np.array([[0, 0, 0, 1, 255]], dtype=np.uint8)
+        predicted = np.array([[0, 0, 1, 1, 2]], dtype=np.uint8)
+
+        found = head_of(SPEC).compare(predicted, real, (1, 5))
+
+        first, second, *others = found.figures["iou"].values()
+        assert (first, second, set(others)) == (2 / 3, 1 / 2, {None})
+        assert found.figures["miou"] == pytest.approx(7 / 12)
+        assert found.error == pytest.approx(5 / 12)
+
+    def test_a_mask_that_says_nothing_has_no_error(self):
+        """
+        Where all is ignored there is nothing to compare.
+        """
+        nothing = np.full((2, 2), 255, dtype=np.uint8)
+
+        found = head_of(SPEC).compare(np.zeros((2, 2), np.uint8), nothing, (2, 2))
+
+        assert math.isnan(found.error)
+        assert found.figures["miou"] is None

@@ -3,6 +3,7 @@ import torch
 from support.networks import small_generator
 
 from models import starts
+from models.inversion_targets import Wanted
 from models.latents import mapped
 from models.perceptual import random_distance
 from models.progress import silent
@@ -68,30 +69,32 @@ class TestBestStarts:
         generator, distance = small_generator(), random_distance(0, CPU)
         encoder = starts.fit_encoder(generator, distance, samples, seed, silent)
         ws = mapped(generator, [philox("target", i) for i in range(8)])
-        return generator, distance, encoder, generator.synthesize(ws)
+        return generator, encoder, Wanted.of(generator.synthesize(ws), distance)
 
     def test_is_at_least_as_good_as_the_nearest_sample(self):
         """
         For every image the start is no farther than the nearest sample, and nearer for most.
         """
-        generator, distance, encoder, images = self.world()
-        targets = distance.targets(images)
-        nearest = encoder.nearest(encoder.standardised(distance.summary(images)))
+        generator, encoder, wanted = self.world()
+        nearest = encoder.nearest(encoder.standardised(wanted.distance.summary(wanted.images)))
 
-        found = starts.best_starts(generator, encoder, distance, images)
+        found = starts.best_starts(generator, encoder, wanted)
 
-        before = distance(generator.synthesize(nearest[:, None].expand(-1, 6, -1)), targets)
-        after = distance(generator.synthesize(found), targets)
+        before, after = (
+            wanted.distance_to(generator.synthesize(ws))
+            for ws in (starts.everywhere(generator, nearest), found)
+        )
         assert (after <= before).all()
         assert int((after < 0.9 * before).sum()) >= 5
 
-    def test_is_one_w_for_all_layers(self):
+    @pytest.mark.parametrize("way", [starts.best_starts, starts.best_samples])
+    def test_is_one_w_for_all_layers(self, way):
         """
         A start lies in W: the same code for each layer.
         """
-        generator, distance, encoder, images = self.world()
+        generator, encoder, wanted = self.world()
 
-        found = starts.best_starts(generator, encoder, distance, images)
+        found = way(generator, encoder, wanted)
 
         assert found.shape == (8, 6, 8)
         assert torch.equal(found, found[:, :1].expand(-1, 6, -1))
@@ -108,7 +111,27 @@ class TestBestStarts:
         )
         images = generator.synthesize(mapped(generator, [philox(3)]))
 
-        found = starts.best_starts(generator, encoder, distance, images)
+        found = starts.best_starts(generator, encoder, Wanted.of(images, distance))
 
         assert found.isfinite().all()
         assert said[-1] == ("searching", samples, samples, "samples")
+
+
+class TestBestSamples:
+    def test_is_the_best_of_all_samples(self):
+        """
+        Where all samples are listed, none of them is nearer than the one that is taken.
+        """
+        generator, encoder, wanted = TestBestStarts().world(samples=starts.SHORTLIST)
+        every = torch.stack(
+            [
+                wanted.distance_to(generator.synthesize(starts.everywhere(generator, w[None])))
+                for w in encoder.w
+            ]
+        )
+
+        found = starts.best_samples(generator, encoder, wanted)
+
+        torch.testing.assert_close(
+            wanted.distance_to(generator.synthesize(found)), every.amin(dim=0)
+        )

@@ -94,6 +94,69 @@ class TestEncoders:
         assert digests == {"encoder.safetensors": "a" * 64, "card.json": None}
 
 
+class TestTrainedEncoders:
+    def test_are_made_by_a_job(self, api):
+        """
+        A generator is enough: the rest has defaults, and the answer says which.
+        """
+        generator = api.generator()
+
+        answer = api.post("/v1/encoders/train", {"generator_id": generator, "name": "faces"})
+
+        made = answer.json()
+        assert (answer.status_code, answer.headers["location"]) == (202, made["links"]["self"])
+        assert made["links"]["self"] == f"/v1/encoders/{made['id']}"
+        assert (made["job"]["kind"], made["name"]) == ("train_encoder", "faces")
+        assert made["parents"] == {"generator": generator}
+        assert made["spec"]["config"]["backbone"] == "resnet34"
+
+    def test_wait_for_what_they_learn_from(self, api):
+        """
+        Generator and dataset may be on their way; an encoder like any other comes of it.
+        """
+        body = {"generator_id": api.generator(), "dataset_id": api.dataset()}
+
+        made = api.post("/v1/encoders/train", {**body, "config": {"steps": 10}}).json()
+
+        roles = {"generator": body["generator_id"], "dataset": body["dataset_id"]}
+        assert made["parents"] == roles
+        jobs = {f"job_{parent.partition('_')[2]}" for parent in roles.values()}
+        assert set(made["job"]["after"]) == jobs
+        assert made["spec"]["config"]["steps"] == 10
+        assert [made["id"]] == [e["id"] for e in api.get("/v1/encoders").json()["data"]]
+
+    def test_are_made_once_under_a_key(self, api):
+        """
+        The same request under the same key is answered as before.
+        """
+        body, headers = {"generator_id": api.generator()}, {"Idempotency-Key": "k"}
+
+        made = [api.post("/v1/encoders/train", body, headers=headers) for _ in range(2)]
+
+        assert made[0].json()["id"] == made[1].json()["id"]
+        assert made[1].headers["idempotent-replayed"] == "true"
+
+    @pytest.mark.parametrize(
+        ("change", "status", "code", "pointer"),
+        [
+            ({"generator_id": "gen_0"}, 404, "not_found", None),
+            ({"generator_id": "dst_0"}, 422, "invalid_request", "/generator_id"),
+            ({"dataset_id": "dst_0"}, 404, "not_found", None),
+            ({"config": {"backbone": "vgg"}}, 422, "invalid_request", "/config/backbone"),
+            ({"upload_id": "upl_1"}, 422, "invalid_request", "/upload_id"),
+        ],
+    )
+    def test_of_what_is_not_there_are_refused(self, api, change, status, code, pointer):
+        """
+        Wrong parents and settings are told at once, with a pointer, and nothing is made.
+        """
+        answer = api.post("/v1/encoders/train", {"generator_id": api.generator(), **change})
+
+        told = problem(answer, status, code)
+        assert pointer in [error["pointer"] for error in told.get("errors") or [{"pointer": None}]]
+        assert api.get("/v1/encoders").json()["data"] == []
+
+
 class TestInversionsFromEncoders:
     def asked(self, api, encoder=ENCODER, generator=GENERATOR):
         """

@@ -10,6 +10,7 @@ POSTS = [
     "/v1/uploads",
     "/v1/generators",
     "/v1/encoders",
+    "/v1/encoders/train",
     "/v1/datasets",
     "/v1/inversions",
     "/v1/label-generators",

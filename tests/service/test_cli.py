@@ -269,6 +269,43 @@ class TestCommands:
             "config": {"members": 3, "max_steps": 50},
         }
 
+    def test_an_encoder_is_trained(self, handsoff, service):
+        """
+        Options and `--set` become the fields of the training's configuration.
+        """
+        service.on("POST", "/v1/encoders/train", body({**STARTED, "id": "enc_1"}, 202))
+
+        handsoff(
+            *("encoder", "train", "gen_1", "--dataset", "dst_1", "--no-wait"),
+            *("--backbone", "small", "--steps", "2000", "--set", "batch=16"),
+        )
+
+        assert sent(service) == {
+            "generator_id": "gen_1",
+            "dataset_id": "dst_1",
+            "name": "",
+            "config": {"backbone": "small", "steps": 2000, "batch": 16},
+        }
+
+    def test_a_label_generator_like_another(self, handsoff, service):
+        """
+        Images are excluded one option each, beside the rules.
+        """
+        service.on("POST", "/v1/label-generators", body({**STARTED, "id": "lbl_2"}, 202))
+
+        handsoff(
+            *("label-generator", "create", "--like", "lbl_1", "--no-wait"),
+            *("--exclude", "one", "--exclude", "two", "--max-distance", "0.5", "--drop-worst", "2"),
+        )
+
+        assert sent(service) == {
+            "like": "lbl_1",
+            "exclude": ["one", "two"],
+            "max_distance": 0.5,
+            "drop_worst": 2,
+            "name": "",
+        }
+
     @pytest.mark.parametrize("option", [("--encoder", "enc_1"), ("--distance", "lpips")])
     def test_what_is_of_an_inversion_needs_one_to_be_made(self, handsoff, service, option):
         """

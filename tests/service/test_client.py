@@ -238,6 +238,17 @@ class TestResources:
         sent = [json.loads(request.content) for request in service.seen]
         assert [each.get("kind") for each in sent] == ["depth", None, "keypoints"]
 
+    def test_a_label_generator_is_made_like_another(self, client, service):
+        """
+        Only what is said is sent, with the other's id.
+        """
+        service.on("POST", "/v1/label-generators", body({"id": "lbl_2"}, 202))
+
+        client.label_generators.create(like="lbl_1", exclude=["one"], drop_worst=0.1)
+
+        (sent,) = [json.loads(request.content) for request in service.seen]
+        assert sent == {"like": "lbl_1", "exclude": ["one"], "drop_worst": 0.1, "name": ""}
+
     def test_a_dry_run_starts_nothing(self, client, service):
         """
         The estimate is asked for with the body of the generation itself.

@@ -120,6 +120,20 @@ class TestEncoders:
         assert client.encoders.get(encoder).spec["family"] == "e4e"
         assert inversion.parents["encoder"] == encoder.id
 
+    def test_train_and_invert(self, client, api):
+        """
+        An encoder is trained for a generator, and an inversion may wait for it.
+        """
+        generator, dataset = api.generator(), client.datasets.get(api.dataset())
+
+        encoder = client.encoders.train(generator, dataset=dataset, name="faces", steps=10)
+        inversion = client.inversions.create(dataset, generator, encoder=encoder)
+
+        assert (encoder.collection, encoder.job.kind) == ("encoders", "train_encoder")
+        assert encoder.parents == {"generator": generator, "dataset": dataset.id}
+        assert (encoder.name, encoder.spec["config"]["steps"]) == ("faces", 10)
+        assert encoder.job.id in inversion.job.after
+
     def test_an_address_is_not_uploaded(self, client, api):
         """
         The service is told the address as it is, and says which setting would allow it.

@@ -192,12 +192,15 @@ class World:
         )
         invert.run(self.context("invert", "inversions", inversion_id, params, attempt=attempt))
 
-    def train(self, label_generator_id="lbl_1", kind=None, inversion_id="inv_1", **config):
+    def train(
+        self, label_generator_id="lbl_1", kind=None, inversion_id="inv_1", without=None, **config
+    ):
         """
-        Train a label generator on the inversion.
+        Train a label generator on the inversion, `without` what the selection leaves out.
         """
         config = {**LABEL_GENERATOR, **config}
-        params = TrainParams(inversion_id=inversion_id, kind=kind, config=config)
+        asked = {"inversion_id": inversion_id, "kind": kind, "config": config, **(without or {})}
+        params = TrainParams(**asked)
         context = self.context("train", "label-generators", label_generator_id, params)
         train.run(context)
         return context

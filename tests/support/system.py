@@ -27,6 +27,7 @@ TENANT = "default"
 MAKES = {
     JobKind.REGISTER: "generators",
     JobKind.REGISTER_ENCODER: "encoders",
+    JobKind.TRAIN_ENCODER: "encoders",
     JobKind.INGEST: "datasets",
     JobKind.INVERT: "inversions",
     JobKind.TRAIN: "label-generators",

@@ -19,6 +19,7 @@ from models.data.shards import read_shard
 from models.errors import CheckpointError, InvalidImage
 from models.inversion import prepared
 from models.labels import SegmentationSpec
+from models.outliers import outliers
 from workers.errors import Retryable, TaskFailed
 from workers.params import EvaluationParams, RegisterParams
 from workers.runtime import Runtime
@@ -198,6 +199,21 @@ class TestInvert:
         assert report["summary"]["psnr"] == pytest.approx(psnr)
         assert report["distance"]["name"] == "perceptual"
         assert (report["generator_id"], report["dataset_id"]) == ("gen_1", "dst_1")
+        figures = report["images"][0]
+        assert figures["ssim"] <= 1
+        assert figures["latent_distance"] > 0
+        assert 0 <= figures["iterations"] <= 3
+
+    def test_flags_what_stands_out(self, made):
+        """
+        An image is an outlier by its distance among all of them; the summary names those.
+        """
+        report = made.document("inversions/inv_1/report.json")
+
+        flagged = [image["key"] for image in report["images"] if image["outlier"]]
+        assert report["outliers"] == flagged
+        places = outliers([image["distance"] for image in report["images"]])
+        assert flagged == [f"image-{place}" for place in places]
 
     def test_keeps_the_latents_in_the_datasets_order(self, made):
         """

@@ -1,15 +1,22 @@
 """Finds the latents of a dataset's images, or measures those of an uploaded file."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from models.data.fitting import Fit
 from models.data.pictures import contact_sheet, difference
+from models.data.resampling import nearest
 from models.encoders.encoder import Encoder
 from models.generation import as_pixels
 from models.inversion import Inversion, invert, measured, prepared
+from models.inversion_figures import latent_distances, similarities
 from models.latent_files import read_latents, write_latents
+from models.outliers import outliers
 from models.perceptual import Distance
 from models.stylegan2.networks import Generator
 from workers import keys
@@ -19,6 +26,7 @@ from workers.params import InversionParams
 from workers.tasks import parents, sources
 from workers.tasks.context import TaskContext
 from workers.tasks.outputs import attempt_path, publish, publish_picture
+from workers.tasks.snapshots import BucketKeeper
 
 SHOWN = 24
 """Images on the overview, at most."""
@@ -36,11 +44,12 @@ def run(context: TaskContext) -> None:
     final = keys.FINAL["inversions"]
     if context.store.size(context.key(final)) is not None:
         return
-    params = context.params(InversionParams)
+    params, keeper = context.params(InversionParams), BucketKeeper(context)
     generator = parents.generator(context, params.generator_id)
-    names, images = _targets(context, params, generator)
+    targets = _targets(context, params, generator)
+    names, images = targets.names, targets.images
     distance = context.runtime.distance(params.config.distance, params.config.seed)
-    found, start = _latents(context, params, generator, names, images, distance)
+    found, start = _latents(context, params, generator, targets, distance, keeper)
     report = {
         "schema_version": 1,
         "attempt": context.attempt,
@@ -50,39 +59,72 @@ def run(context: TaskContext) -> None:
         "generator_id": params.generator_id,
         "dataset_id": params.dataset_id,
     }
-    files = _write_files(context, names, images, found)
-    context.put_json(final, {**report, **files, **_figures(names, found)})
+    columns = _columns(generator, images, found, params.config.seed)
+    flagged = outliers(columns["distance"])
+    figures = _figures(names, columns, flagged, found)
+    files = _write_files(context, names, images, found, flagged)
+    context.put_json(final, {**report, **files, **figures})
+    keeper.forget()
 
 
-def _targets(
-    context: TaskContext, params: InversionParams, generator: Generator
-) -> tuple[list[str], Tensor]:
-    """The dataset's keys, and its images [N, 3, H, W] as the generator would draw them."""
+@dataclass(frozen=True)
+class _Targets:
+    """What is to be inverted.
+
+    Attributes:
+        names: the dataset's keys.
+        images: float32 [N, 3, H, W] in [-1, 1], as the generator would draw them.
+        masks: bool [N, H, W], where they show something; None for everywhere.
+    """
+
+    names: list[str]
+    images: Tensor
+    masks: Tensor | None
+
+
+def _targets(context: TaskContext, params: InversionParams, generator: Generator) -> _Targets:
+    """The dataset's images, and where fitting them left bars."""
     manifest = parents.dataset(context, params.dataset_id)
     samples = list(parents.samples(context, params.dataset_id, manifest))
     names = [sample.key for sample in samples]
-    size = generator.image_shape[1:]
-    return names, prepared([sample.image for sample in samples], names, size)
+    size = (generator.image_shape[1], generator.image_shape[2])
+    images = prepared([sample.image for sample in samples], names, size)
+    return _Targets(names, images, _masks([item.fit for item in manifest.items], size))
+
+
+def _masks(fits: Sequence[Fit | None], size: tuple[int, int]) -> Tensor | None:
+    """Where images show something: bool [N, H, W]; None if that is everywhere."""
+    whole = np.ones(size, dtype=np.bool_)
+    masks = np.stack([whole if fit is None else nearest(fit.drawn, size) for fit in fits])
+    return None if masks.all() else torch.from_numpy(masks)
 
 
 def _latents(
     context: TaskContext,
     params: InversionParams,
     generator: Generator,
-    names: Sequence[str],
-    images: Tensor,
+    targets: _Targets,
     distance: Distance,
+    keeper: BucketKeeper,
 ) -> tuple[Inversion, dict[str, Any]]:
     """Latents searched for, or those of the upload; and where they come from."""
     if params.latents_upload_id is not None:
         path = sources.upload(context, params.latents_upload_id)
-        given = read_latents(path, names, generator)
-        found = measured(generator, images, given.codes, distance)
+        given = read_latents(path, targets.names, generator)
+        found = measured(generator, targets.images, given.codes, distance)
         return found, {"from": "latents", "mapped_from_z": given.mapped_from_z}
-    encoder = _encoder(context, params)
-    found = invert(generator, images, distance, params.config, context.report, encoder)
-    if params.encoder_id is None:
-        return found, {"from": "samples"}
+    found = invert(
+        generator,
+        targets.images,
+        distance,
+        params.config,
+        context.report,
+        _encoder(context, params),
+        masks=targets.masks,
+        keeper=keeper,
+    )
+    if params.encoder_id is None or params.config.start not in (None, "encoder"):
+        return found, {"from": params.config.start or "samples"}
     card = parents.document(context, "encoders", params.encoder_id)
     return found, {"from": card["kind"], "encoder_id": params.encoder_id, "sha256": card["sha256"]}
 
@@ -99,32 +141,70 @@ def _encoder(context: TaskContext, params: InversionParams) -> Encoder | None:
 
 
 def _write_files(
-    context: TaskContext, names: Sequence[str], images: Tensor, found: Inversion
+    context: TaskContext,
+    names: Sequence[str],
+    images: Tensor,
+    found: Inversion,
+    flagged: Sequence[int],
 ) -> dict[str, Any]:
-    """The latents, and images beside their reconstructions and what differs."""
+    """The latents, and images beside their reconstructions and what differs, the worst first."""
     path = context.scratch / "latents.safetensors"
     write_latents(path, found.latents, names)
     size = (images.shape[2], images.shape[3])
-    real, redrawn = (as_pixels(i[:SHOWN], size) for i in (images, found.reconstructions))
+    order = found.distance.argsort(descending=True, stable=True)[:SHOWN]
+    real, redrawn = (as_pixels(i[order], size) for i in (images, found.reconstructions))
     rows = [[one, other, difference(one, other)] for one, other in zip(real, redrawn, strict=True)]
-    sheet = contact_sheet(rows, ("image", "reconstruction", "difference"))
+    titles = [
+        f"{names[at]}   {found.distance[at]:.3f}   {'outlier' if at in flagged else ''}"
+        for at in order.tolist()
+    ]
+    captions = ("image", "reconstruction", "difference")
     return {
         "latents": publish(context, path, attempt_path(context, "latents.safetensors")),
-        "overview": publish_picture(context, sheet, attempt_path(context, "overview.png")),
+        "overview": publish_picture(
+            context,
+            contact_sheet(rows, captions, titles=titles),
+            attempt_path(context, "overview.png"),
+        ),
     }
 
 
-def _figures(names: Sequence[str], found: Inversion) -> dict[str, Any]:
-    """How good the latents are, image by image and on average."""
-    columns = {
+def _columns(
+    generator: Generator, images: Tensor, found: Inversion, seed: int
+) -> dict[str, list[Any]]:
+    """How good the latents are, each figure of all images."""
+    return {
         "distance_start": found.distance_start.tolist(),
         "distance": found.distance.tolist(),
         "mse": found.mse.tolist(),
         "psnr": found.psnr.tolist(),
+        "ssim": similarities(images, found.reconstructions),
+        "latent_distance": latent_distances(generator, found.latents, seed),
+        "iterations": found.iterations.tolist(),
     }
+
+
+def _figures(
+    names: Sequence[str],
+    columns: dict[str, list[Any]],
+    flagged: Sequence[int],
+    found: Inversion,
+) -> dict[str, Any]:
+    """The same image by image, and on average."""
     images = [
-        {"key": name, **{column: values[i] for column, values in columns.items()}}
-        for i, name in enumerate(names)
+        {"key": name, **{c: values[at] for c, values in columns.items()}, "outlier": at in flagged}
+        for at, name in enumerate(names)
     ]
-    means = {column: sum(values) / len(values) for column, values in columns.items()}
-    return {"images": images, "summary": {**means, "seconds": found.seconds}}
+    means = {column: _mean(values) for column, values in columns.items()}
+    return {
+        "images": images,
+        "outliers": [names[at] for at in flagged],
+        "notes": found.notes,
+        "summary": {**means, "seconds": found.seconds},
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are there."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

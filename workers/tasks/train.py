@@ -1,4 +1,7 @@
-"""Trains a label generator on the images and latents of an inversion, and calibrates it."""
+"""Trains a label generator on the images and latents of an inversion, and calibrates it.
+
+The images are checked against one another beside that (`workers.tasks.agreement`).
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,29 +9,34 @@ from typing import Any
 import torch
 
 from models.data.kinds import kind_of
+from models.data.manifest import DatasetManifest
 from models.data.pictures import contact_sheet, heat
 from models.generation import calibrate, draw
 from models.label_generator import LabelGenerator, save_label_generator
-from models.label_generator_training import train_label_generator
+from models.label_generator_training import train_on
+from models.labels import LabelSpec
+from models.lessons import Lesson, lesson_of
 from models.seeding import philox
 from models.stylegan2.networks import Generator
 from workers import keys
 from workers.errors import TaskFailed
 from workers.label_kinds import Misfit, taken
 from workers.params import TrainParams
-from workers.tasks import parents
+from workers.tasks import origins, parents
+from workers.tasks.agreement import checked
 from workers.tasks.context import TaskContext
 from workers.tasks.outputs import attempt_path, in_portions, publish, publish_picture
+from workers.tasks.selection import Selection, selected
 
 PREVIEWED, COLUMNS = 16, 4
 
 
 def run(context: TaskContext) -> None:
-    """Write the ensemble, a preview and the card.
+    """Write the ensemble, pictures and the card.
 
     Raises:
-        TrainingImpossible: there are too few labelled pixels.
-        TaskFailed: `parent_not_ready`, or `kind_missing` in the dataset.
+        TrainingImpossible: there are too few labelled pixels, or images that are left.
+        TaskFailed: `parent_not_ready`, `kind_missing` in the dataset, or `unknown_images`.
     """
     final = keys.FINAL["label-generators"]
     if context.store.size(context.key(final)) is not None:
@@ -36,55 +44,65 @@ def run(context: TaskContext) -> None:
     params = context.params(TrainParams)
     inversion = parents.document(context, "inversions", params.inversion_id)
     generator = parents.generator(context, inversion["generator_id"])
-    made, training = _trained(context, params, inversion, generator)
+    made, learnt = _learnt(context, params, inversion, generator)
     path = context.scratch / "ensemble.safetensors"
     save_label_generator(made, path)
-    ensemble = publish(context, path, attempt_path(context, "ensemble.safetensors"))
     card = {
         "schema_version": 1,
         "attempt": context.attempt,
         "name": context.resource.name,
-        "licence": _licence(context, inversion),
+        "licence": origins.licence(context, inversion["generator_id"], inversion["dataset_id"]),
         "label": made.spec.model_dump(mode="json"),
-        "ensemble": ensemble,
-        "training": {**training, "config": params.config.model_dump(mode="json")},
+        "ensemble": publish(context, path, attempt_path(context, path.name)),
         "preview": _write_preview(context, generator, made, params.config.psi),
+        **learnt,
         **_parents(context, params, inversion),
         **_calibration(context, generator, made, params),
     }
     context.put_json(final, card)
 
 
-def _trained(
+def _learnt(
     context: TaskContext, params: TrainParams, inversion: dict[str, Any], generator: Generator
 ) -> tuple[LabelGenerator, dict[str, Any]]:
-    """The label generator, on the worker's device, and a record of its training."""
-    dataset_id = inversion["dataset_id"]
+    """The label generator, on the worker's device; the card's entries on what it learnt from."""
+    dataset_id, config = inversion["dataset_id"], params.config
     manifest = parents.dataset(context, dataset_id)
+    spec = _spec(params, dataset_id, manifest)
+    chosen = selected(params, inversion, manifest)
+    lesson = _lesson(context, params, inversion, generator, spec, chosen)
+    sha256 = parents.document(context, "generators", inversion["generator_id"])["sha256"]
+    made, record = train_on(lesson, sha256, config, context.report)
+    return made, {
+        "training": {**record, "config": config.model_dump(mode="json")},
+        "left_out": chosen.left_out,
+        "agreement": checked(context, lesson, config, dataset_id, chosen.manifest),
+    }
+
+
+def _spec(params: TrainParams, dataset_id: str, manifest: DatasetManifest) -> LabelSpec:
+    """What is learnt."""
     spec = taken(dataset_id, manifest.labels, params.kind)
     if isinstance(spec, Misfit):
         raise TaskFailed("kind_missing", str(spec))
+    return spec
+
+
+def _lesson(
+    context: TaskContext,
+    params: TrainParams,
+    inversion: dict[str, Any],
+    generator: Generator,
+    spec: LabelSpec,
+    chosen: Selection,
+) -> Lesson:
+    """The images that are left, on the worker's device."""
     labels, sizes = [], []
-    for sample in parents.samples(context, dataset_id, manifest):
+    for sample in parents.samples(context, inversion["dataset_id"], chosen.manifest):
         labels.append(sample.labels[spec.kind])
         sizes.append((sample.image.shape[0], sample.image.shape[1]))
-    latents = parents.latents(context, params.inversion_id, inversion)
-    sha256 = parents.document(context, "generators", inversion["generator_id"])["sha256"]
-    return train_label_generator(
-        generator, latents, labels, spec, sha256, params.config, context.report, sizes
-    )
-
-
-def _licence(context: TaskContext, inversion: dict[str, Any]) -> str:
-    """Whose licences hold for the labels: the generator's and the dataset's, each if it has one."""
-    found = {
-        "generator": parents.document(context, "generators", inversion["generator_id"])["licence"],
-        "dataset": parents.dataset(context, inversion["dataset_id"]).licence,
-    }
-    said = {role: licence for role, licence in found.items() if licence}
-    if len(set(said.values())) <= 1:
-        return next(iter(said.values()), "")
-    return "; ".join(f"{role}: {licence}" for role, licence in said.items())
+    latents = parents.latents(context, params.inversion_id, inversion)[list(chosen.rows)]
+    return lesson_of(generator, latents, labels, spec, params.config.mode, context.report, sizes)
 
 
 def _calibration(
@@ -123,17 +141,12 @@ def _parents(
 ) -> dict[str, Any]:
     """Where the label generator comes from: ids, and the digests of what they stood for."""
     generator_id, dataset_id = inversion["generator_id"], inversion["dataset_id"]
-    generator = parents.document(context, "generators", generator_id)
     return {
         "generator_id": generator_id,
         "inversion_id": params.inversion_id,
         "dataset_id": dataset_id,
         "lineage": {
-            "generator": {"id": generator_id, "sha256": generator["sha256"]},
-            "dataset": {
-                "id": dataset_id,
-                "sha256": parents.digest(context, "datasets", dataset_id),
-            },
+            **origins.lineage(context, generator_id, dataset_id),
             "inversion": {"id": params.inversion_id, **inversion["latents"]},
         },
     }

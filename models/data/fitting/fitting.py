@@ -45,6 +45,13 @@ class Fit(Document):
         return Move(np.array(self.matrix), whole(self.source), self.canvas)
 
     @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """bool [H, W] of the canvas: where it shows the picture, or its mirror image."""
+        if self.policy.fill == "mirror":
+            return self.canvas.framed(np.ones(self.canvas.content, dtype=np.bool_), False)
+        return self.move.seen
+
+    @property
     def back(self) -> Move:
         """The way from the canvas to the picture."""
         shown = self.canvas.model_copy(update={"rows": self.rows, "columns": self.columns})

@@ -158,6 +158,24 @@ class TestContactSheet:
         assert (told[:added] < 128).any()
         assert (told[:added, -4:] == bare[0, 0]).all()  # Cut before the edge.
 
+    def test_titles_stand_above_their_rows(self):
+        """
+        Each row gets a line of ink above it; what is below stays as it is.
+        """
+        rows = [[flat((9, 9, 9), 40, 40)], [flat((80, 9, 9), 40, 40)]]
+
+        bare = pictures.contact_sheet(rows, tile=40)
+        told = pictures.contact_sheet(rows, tile=40, titles=["one", "a long name of the other"])
+
+        line = (len(told) - len(bare)) // 2
+        assert line > 0
+        for row in (0, 1):
+            cell = slice(4 + row * 44, 44 + row * 44)
+            below = told[cell.start + (row + 1) * line : cell.stop + (row + 1) * line]
+            np.testing.assert_array_equal(bare[cell, 4:44], below[:, 4:44])
+            title = told[row * (44 + line) : row * (44 + line) + line]
+            assert (title < 128).any()
+
     def test_grey_pictures_are_welcome(self):
         """
         A map [H, W] stands beside pictures [H, W, 3].

@@ -44,6 +44,17 @@ class TestEveryPolicy:
         ):
             assert pytest.approx((row, column), abs=0.5) == centroid(weights)
 
+    def test_the_record_says_where_something_is_drawn(self, policy, canvas):
+        """
+        Where nothing is, the canvas is black; beyond what is seen there are mirror images alone.
+        """
+        made = fit(item(), SPECS, policy, canvas)
+
+        drawn = made.fit.drawn
+        assert not made.item.image[~drawn].any()
+        assert drawn[made.content].all()
+        assert (drawn == made.content).all() or policy.fill == "mirror"
+
     def test_everything_has_the_canvass_size_and_its_own_type(self, policy, canvas):
         """
         Picture, content, mask and depth are as large as the canvas; dtypes stay.
