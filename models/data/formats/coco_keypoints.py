@@ -6,16 +6,16 @@ Our centres are at whole numbers too, so x and y are taken as they stand. Tools 
 the corner and do not convert (CVAT's skeletons) are thus read half a pixel to the right and down.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.formats.coco_document import Document, Things
 from models.data.formats.coco_json import (
     Annotation,
     BadEntry,
     Category,
-    Document,
     Image,
     as_numbers,
     listed,
@@ -49,7 +49,7 @@ class Keypoints:
         if not self._categories:
             problems.add(document.name, _why_none(spec, document))
 
-    def __call__(self, image: Image, annotations: Sequence[Annotation]) -> Points | None:
+    def __call__(self, image: Image, annotations: Things) -> Points | None:
         """A picture's points, float32 [K, 3] in the spec's order; none if a fault spoils them."""
         if not self._categories:
             return None
@@ -67,9 +67,7 @@ class Keypoints:
             self._problems.add(self._document, str(error))
             return None
 
-    def _only_one(
-        self, annotations: Sequence[Annotation]
-    ) -> tuple[Annotation, NDArray[np.float64]]:
+    def _only_one(self, annotations: Things) -> tuple[Annotation, NDArray[np.float64]]:
         """The thing with keypoints, and those: float64 [points of its category, 3] of (x, y, v).
 
         A thing without one point that is marked does not count; crowds are written so.
