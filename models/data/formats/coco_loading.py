@@ -49,6 +49,9 @@ def load(data: bytes, name: str, problems: Problems) -> Document:
         raise InvalidDataset([(name, problem)])
     try:
         return _loaded(data, name, problems)
+    except json_pieces.TooLarge as error:
+        problem = f"has {error}; simplify its outline, or remove it"
+        raise InvalidDataset([(name, problem)]) from error
     except json_pieces.NotJson as error:
         found = "nested too deeply" if "recursion" in str(error) else "cut short or damaged"
         problem = f"is not readable JSON, {found} ({error}); export it again"

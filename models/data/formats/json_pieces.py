@@ -40,6 +40,10 @@ class NotJson(ValueError):
     """What the parser says, and where in the file that is."""
 
 
+class TooLarge(NotJson):
+    """An entry is too large to be parsed, and may well be JSON."""
+
+
 def beginning(data: bytes) -> int:
     """Where the first byte is that is no blank; a byte order mark is one."""
     found = _BLANK.match(data, 3 if data.startswith(b"\xef\xbb\xbf") else 0)
@@ -85,7 +89,8 @@ def entries(data: bytes, span: Span) -> Iterator[Span]:
     """The entries of a list; they may yet be no JSON.
 
     Raises:
-        NotJson: an entry is too large; or, after the last one, the list ends elsewhere.
+        TooLarge: an entry is over `MAX_PIECE`.
+        NotJson: after the last one, if the list is not closed as it should be.
     """
     for begin, end in _pieces(data, span):
         if end - begin > MAX_PIECE:
@@ -177,7 +182,8 @@ def _why_so_large(data: bytes, begin: int, end: int) -> NotJson:
     except NotJson as error:
         if not str(error).startswith("EOF"):
             return error
-    return _fault(data, begin, f"an entry of {end - begin:,} bytes, over {MAX_PIECE:,},")
+    what = f"an entry of {end - begin:,} bytes, over {MAX_PIECE:,},"
+    return TooLarge(str(_fault(data, begin, what)))
 
 
 def _fault(data: bytes, place: int, what: str, line: int = 1, column: int = 1) -> NotJson:

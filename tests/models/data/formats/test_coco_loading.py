@@ -92,6 +92,16 @@ def test_lists_may_not_be_endless():
         loaded(json.dumps(CONTENT | {"categories": many}).encode())
 
 
+def test_an_entry_may_not_be_endless():
+    """
+    An outline too large to be parsed is told with its size, and that it may be good otherwise.
+    """
+    endless = thing(7, 1, [[1.25] * 250_000])
+
+    with pytest.raises(InvalidDataset, match=r"json: has an entry of 1,.* column \d+; simplify"):
+        loaded(json.dumps(CONTENT | {"annotations": [endless]}).encode())
+
+
 def test_a_damaged_entry_is_told_by_its_place():
     """
     That a file is no JSON is told with the line and column of the file.
