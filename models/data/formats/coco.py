@@ -16,7 +16,7 @@ from typing import Protocol
 
 from models.data.formats.asked import check_reading
 from models.data.formats.coco_document import Document, Things
-from models.data.formats.coco_files import Pictures, chosen, documents
+from models.data.formats.coco_files import Pictures, check_size, chosen, documents
 from models.data.formats.coco_json import BadEntry, Image, listed
 from models.data.formats.coco_keypoints import Keypoints
 from models.data.formats.coco_loading import load
@@ -193,18 +193,8 @@ def _item(
         InvalidImage: the picture cannot be read, or has another size than the json says.
     """
     pixels = decode_image(files.read(file), file)
-    _check_size(pixels.shape[:2], image, file, document.name)
+    check_size(pixels.shape[:2], image, file, document.name)
     annotations = document.annotations.of(image.id)
     labels = {kind: make(image, annotations) for kind, make in makers.items()}
     whole = {kind: label for kind, label in labels.items() if label is not None}
     return Labelled(key, pixels, whole, file) if len(whole) == len(makers) else None
-
-
-def _check_size(found: tuple[int, ...], image: Image, file: str, document: str) -> None:
-    said = (image.height, image.width)
-    if found == said:
-        return
-    turned = "; it looks turned, for EXIF orientation is applied" if found == said[::-1] else ""
-    sizes = f"has {found[0]} x {found[1]} pixels, but {document} says {said[0]} x {said[1]}"
-    remedy = "annotate it at the size that it has"
-    raise InvalidImage(file, f"{sizes} of {image} (height x width){turned}; {remedy}")

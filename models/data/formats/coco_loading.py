@@ -36,6 +36,18 @@ Ids = NDArray[np.int64]
 """Ids [N] of entries."""
 
 
+def is_coco(data: bytes) -> bool:
+    """Whether a json has COCO's three lists; one that cannot be read has none."""
+    begin = json_pieces.beginning(data)
+    try:
+        return (
+            data[begin : begin + 1] == b"{"
+            and _KINDS.keys() <= json_pieces.lists(data, tuple(_KINDS)).keys()
+        )
+    except json_pieces.NotJson:
+        return False
+
+
 def load(data: bytes, name: str, problems: Problems) -> Document:
     """The records of a COCO json; faults of single entries are added to `problems`.
 
