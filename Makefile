@@ -4,7 +4,7 @@
 #   make test    the tests
 #   make up      the service and its workers, until Ctrl-C
 #   make check   format, lint, types, import contracts, docker files: what CI checks
-#   make bench   the quality and speed figures, as JSON in tests/benchmarks/results/
+#   make bench   the figures of quality, speed and memory, as JSON in tests/benchmarks/results/
 #   make fuzz    half an hour of broken files for the checkpoint reader
 #   make format  put the code into shape
 

@@ -1,6 +1,7 @@
 """Addresses of files in users' own buckets, and which of them were allowed. Pure.
 
 An address is read literally: nothing in it is decoded, and a key with `..` or empty parts is none.
+One that ends in `/` is a folder's: of all objects below it, where there may be many.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from workers.storage.base import check_key
+from workers.storage.base import check_prefix
 
 PREFIXES_SETTING = "HANDSOFF_IMPORT_PREFIXES"
 _SCHEME = "s3://"
@@ -19,25 +20,42 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 
 @dataclass(frozen=True)
 class S3Address:
-    """An object in a bucket."""
+    """An object in a bucket, or a folder: all objects whose keys begin so.
+
+    Attributes:
+        bucket: its name.
+        key: of the object; of a folder empty, or ending in `/`.
+    """
 
     bucket: str
     key: str
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder's."""
+        return not self.key or self.key.endswith("/")
 
     @classmethod
     def parse(cls, address: str) -> "S3Address":
         """The address that a text spells.
 
         Raises:
-            ValueError: it is not `s3://bucket/key`; the message says what is wrong.
+            ValueError: it is neither `s3://bucket/key` nor `s3://bucket/folder/`; the message says
+                what is wrong.
         """
-        bucket, _, key = address.removeprefix(_SCHEME).partition("/")
-        if not address.startswith(_SCHEME) or not _BUCKET.fullmatch(bucket):
+        bucket, slash, key = address.removeprefix(_SCHEME).partition("/")
+        if not (address.startswith(_SCHEME) and slash and _BUCKET.fullmatch(bucket)):
             raise ValueError(f"an address is s3://bucket/key, got {address[:200]!r}")
-        return cls(bucket, check_key(key))
+        return cls(bucket, check_prefix(key))
 
 
-def _checked(address: str) -> str:
+def _of_object(address: str) -> str:
+    if S3Address.parse(address).is_folder:
+        raise ValueError(f"{address} ends in / as a folder does; name a single object")
+    return address
+
+
+def _of_object_or_folder(address: str) -> str:
     S3Address.parse(address)
     return address
 
@@ -45,8 +63,20 @@ def _checked(address: str) -> str:
 Source = Annotated[
     str,
     Field(max_length=1000, description=f"s3://bucket/key, below one of {PREFIXES_SETTING}"),
-    AfterValidator(_checked),
+    AfterValidator(_of_object),
 ]
+"""The address of one file."""
+
+DatasetSource = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        description="s3://bucket/key of an archive, or s3://bucket/folder/ (with a / at its end) "
+        f"to read all objects below it in place; below one of {PREFIXES_SETTING}",
+    ),
+    AfterValidator(_of_object_or_folder),
+]
+"""The address of an archive, or of a folder."""
 
 
 def is_allowed(address: str, prefixes: Sequence[str]) -> bool:

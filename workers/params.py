@@ -25,7 +25,7 @@ from models.data.labelled import Reading
 from models.data.problems import LIMIT
 from models.data.ranks import keeps_nothing
 from models.labels import ClassName, KeypointsSpec, LabelSpec, SegmentationSpec
-from workers.addresses import Source
+from workers.addresses import DatasetSource, Source
 
 Kind = Literal["segmentation", "keypoints", "depth"]
 Text = Annotated[str, Field(max_length=2000)]
@@ -111,6 +111,7 @@ class ReadingParams(FileParams):
     """How a dataset is to be read: from an archive if a file is named, else item by item.
 
     Attributes:
+        source: may be the address of a folder too, which is read as an archive of it would be.
         layout: of the archive, by name; the first that fits if left out.
         colours: "#rrggbb" -> class, for masks that are coded by colour.
         options: the layout's own, e.g. {"depth_scale": "1000"} or {"split": "train"}.
@@ -121,6 +122,7 @@ class ReadingParams(FileParams):
             authors do.
     """
 
+    source: DatasetSource | None = None
     layout: str | None = None
     colours: dict[HexColour, ClassName] = Field(default_factory=dict, max_length=1000)
     options: dict[ClassName, Text] = Field(default_factory=dict, max_length=20)

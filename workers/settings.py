@@ -76,7 +76,8 @@ class WorkerSettings(ConnectionSettings):
         threads: of PyTorch on the CPU; 0 means all cores.
         lpips_trunk: file of the ImageNet weights that LPIPS needs, if there is one.
         scratch: folder for the files of running steps; those of dead workers are removed.
-        max_import_bytes: of one file that is fetched from an `s3://` address.
+        max_import_bytes: of one file that is fetched from an `s3://` address, or of all objects
+            of a folder together.
     """
 
     lease_seconds: Seconds = 20

@@ -4,6 +4,7 @@ Sizes are claims of whoever wrote them, so bytes are counted as they come out. K
 nor tar: each of them says what its entries are, and reads them in pieces.
 """
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -130,19 +131,19 @@ class Meter:
             InvalidImage: the file is too large.
             InvalidDataset: with it the whole has given more bytes than it may.
         """
-        limits, content = self._limits, bytearray()
+        limits, content = self._limits, io.BytesIO()
         for piece in pieces:
-            content += piece
+            content.write(piece)
             self._total += len(piece)
-            if len(content) > limits.file_bytes:
+            if content.tell() > limits.file_bytes:
                 raise InvalidImage(file, f"is larger than {limits.file_bytes:,} bytes; shrink it")
-            if packed is not None and is_bomb(len(content), packed, limits):
+            if packed is not None and is_bomb(content.tell(), packed, limits):
                 raise InvalidImage(file, f"unpacks to over {limits.ratio} times its size; store it")
             if self._total > limits.total_bytes:
                 problem = f"unpacks to more than {limits.total_bytes:,} bytes; split the dataset"
                 # What else there is to find is never known.
                 raise InvalidDataset([(self._name, problem)], complete=False)
-        return bytes(content)
+        return content.getvalue()  # Without a copy, unlike the bytes of a bytearray.
 
 
 def is_bomb(size: int, packed: int, limits: ArchiveLimits) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from models.errors import InvalidDataset, InvalidImage
 
-LIMIT = 50
+LIMIT = 1000
 """Problems that are listed before the search is given up, if nothing else is said."""
 
 

@@ -1,6 +1,7 @@
 """`handsoff dataset …`: labelled images on the service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,6 @@ from service.cli.work import Licence, Limit, Name, Settings, Wait, emit, emit_li
 if TYPE_CHECKING:
     from service.client import Client, Resource
 
-ADDRESS = "s3://"
 app = typer.Typer(no_args_is_help=True, help="Labelled images.")
 Id = Annotated[str, typer.Argument(metavar="DATASET", help="Its id, dst_…")]
 Images = Annotated[
@@ -28,7 +28,9 @@ Masks = Annotated[
 ]
 Keypoints = Annotated[
     Path | None,
-    typer.Option(exists=True, help='Keypoints of the same names: .json {"points": [[x, y, v]]}.'),
+    typer.Option(
+        exists=True, help='Keypoints of the same names: .json {"points": \\[\\[x, y, v]]}.'
+    ),
 ]
 Depth = Annotated[
     Path | None,
@@ -46,7 +48,19 @@ Domain = Annotated[
 ]
 Archive = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="A zip, tar or tar.gz, or its address s3://…"),
+    typer.Option(
+        metavar="PLACE",
+        help="A folder (sent as a zip); a zip, tar or tar.gz; or the address of an archive, "
+        "s3://…, or of a folder, s3://…/ with a / at its end.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Of a folder send only the files whose path below it is like this: * is anything, "
+        "a / too, ? one character, [0-4] one of those. May be repeated.",
+    ),
 ]
 Layout = Annotated[
     str | None, typer.Option(help="Of the archive, by name, e.g. coco; told by its files.")
@@ -73,6 +87,7 @@ def create(
     label: LabelFile = None,
     domain: Domain = None,
     archive: Archive = None,
+    only: Only = None,
     images: Images = None,
     masks: Masks = None,
     keypoints: Keypoints = None,
@@ -96,7 +111,11 @@ def create(
 
     handsoff dataset create --label kinds.json --archive cars.tar.gz --fit pad --canvas 512x512
 
-    handsoff dataset create --domain cars-10 --archive s3://sets/cars.zip
+    handsoff dataset create --domain cars-10 --archive s3://sets/cars/
+
+    Ten faces of thirty thousand:
+    handsoff dataset create --domain faces-8 --archive CelebAMask-HQ
+    --only 'CelebA-HQ-img/1?.jpg' --only 'CelebAMask-HQ-mask-anno/0/0001?_*'
     """
     here = session(context)
     labels = labels_of(classes, label, domain)
@@ -110,7 +129,8 @@ def create(
         fit=fit_of(fit, canvas, landmarks),
     )
     with here.client() as client:
-        dataset = _created(here, client, archive, {**fields, "name": name, "licence": licence})
+        described = {**fields, "name": name, "licence": licence}
+        dataset = _created(here, client, archive, only or (), described)
         if items:
             _add(here, client, dataset.id, items)
             dataset = client.datasets.seal(dataset)
@@ -174,19 +194,38 @@ def _created(
     here: Session,
     client: "Client",
     archive: str | None,
+    only: Sequence[str],
     fields: Mapping[str, Any],
 ) -> "Resource":
-    """A new dataset, its archive uploaded with a bar where it is a file."""
-    if archive is None or archive.startswith(ADDRESS):
+    """A new dataset, its archive uploaded with a bar where it is a file or a folder."""
+    from service.client._resources import is_address
+
+    place = None if archive is None or is_address(archive) else Path(archive)
+    if only and (place is None or not place.is_dir()):
+        raise WrongUsage("--only chooses files of a folder: name one with --archive FOLDER")
+    if place is None:
         return client.datasets.create(archive=archive, **fields)
-    file = Path(archive)
-    if not file.is_file():
-        raise WrongUsage(f"--archive {archive}: there is no such file")
-    with Bars(here.remarks) as bars:
+    if not (place.is_file() or place.is_dir()):
+        raise WrongUsage(f"--archive {archive}: there is no such file or folder")
+    with Bars(here.remarks) as bars, _as_file(bars, place, only) as file:
         bar = bars.add(f"upload {file.name}")
         upload = client.uploads.create(file, bar.bytes)
         bar.finish()
     return client.datasets.create(archive=upload, **fields)
+
+
+@contextmanager
+def _as_file(bars: Bars, place: Path, only: Sequence[str]) -> Iterator[Path]:
+    """A file as it is, or a folder as a zip, packed with a bar."""
+    from service.client._packing import packed
+
+    if not place.is_dir():
+        yield place
+        return
+    bar = bars.add(f"pack {place.resolve().name}")
+    with packed(place, only, bar.bytes) as file:
+        bar.finish()
+        yield file
 
 
 def _add(

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from service.client._errors import Misused
 from service.client._models import Label, Resource, Segmentation
-from service.client._resources import Collection, Reference, StrPath
+from service.client._packing import packed
+from service.client._resources import Collection, Reference, StrPath, is_address
 from service.client._uploads import OnBytes, Upload
 
 Pair = tuple[StrPath, StrPath]
@@ -26,6 +28,7 @@ class Datasets(Collection):
         labels: Sequence[Label] | None = None,
         domain: str | None = None,
         archive: StrPath | Upload | None = None,
+        only: Sequence[str] = (),
         name: str = "",
         licence: str = "",
         on_bytes: OnBytes | None = None,
@@ -38,8 +41,11 @@ class Datasets(Collection):
             label: what its labels mean; class names in the order of their ids will do.
             labels: the same, where there are several kinds.
             domain: a preset that says it, e.g. `faces-8`, in place of either.
-            archive: a zip, tar or tar.gz in a layout that is known, or its address `s3://…`;
-                without one, use `add` and `seal`.
+            archive: a zip, tar or tar.gz in a layout that is known, a folder (sent as a zip, which
+                takes its size in `TMPDIR` meanwhile), or the address of an archive `s3://…` or
+                of a folder `s3://…/`; without one, use `add` and `seal`.
+            only: of a folder on this machine, patterns of the files to send, e.g.
+                `["images/1?.jpg", "masks/1?.png"]`; `*` stands for anything, a `/` too.
             name: free text.
             licence: free text, carried into every card.
             on_bytes: called as the archive is uploaded.
@@ -47,13 +53,16 @@ class Datasets(Collection):
             reading: the API's other fields: `layout`, `merge`, `colours`, `options`,
                 `on_fault="skip"`, `fit={"canvas": {…}, "policy": {"name": "pad"}}`,
                 `tiny_classes="clean"`.
+
+        Raises:
+            Misused: there is nothing to send, or more than a dataset may have (see `only`).
         """
         single = None if label is None else _spec(label)
         body = {
             "label": single,
             "labels": None if labels is None else [_spec(each) for each in labels],
             "domain": domain,
-            **({} if archive is None else self._place(archive, on_bytes)),
+            **self._archive(archive, only, on_bytes),
             "name": name,
             "licence": licence,
             **reading,
@@ -87,8 +96,27 @@ class Datasets(Collection):
         """Close a dataset; a job checks it and makes it ready."""
         return Resource.model_validate(self._transport.create(self._path(dataset, "seal")))
 
+    def _archive(
+        self, archive: StrPath | Upload | None, only: Sequence[str], on_bytes: OnBytes | None
+    ) -> dict[str, str]:
+        """Where an archive is, as the API says it; a folder is packed and uploaded first."""
+        path = _on_this_machine(archive)
+        if path is not None and path.is_dir():
+            with packed(path, only) as file:
+                return self._place(file, on_bytes)
+        if only:
+            raise Misused("only chooses files of a folder on this machine; give its path")
+        return {} if archive is None else self._place(archive, on_bytes)
+
 
 def _spec(label: Label | Sequence[str]) -> dict[str, Any]:
     """A label as the API wants it, with what was said of it alone."""
     spec = Segmentation(classes=tuple(label)) if isinstance(label, Sequence) else label
     return {"kind": spec.kind, **spec.model_dump(mode="json", exclude_unset=True)}
+
+
+def _on_this_machine(archive: StrPath | Upload | None) -> Path | None:
+    """Where an archive is, if it is here."""
+    if archive is None or isinstance(archive, Upload) or is_address(archive):
+        return None
+    return Path(archive)

@@ -6,7 +6,7 @@ path or an upload.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from service.client._models import Estimate, File, Resource
@@ -22,6 +22,11 @@ ADDRESS = "s3://"
 def id_of(resource: Reference) -> str:
     """The id of a resource that is named by itself or by its id."""
     return resource if isinstance(resource, str) else resource.id
+
+
+def is_address(place: object) -> TypeGuard[str]:
+    """Whether it is an address that the service reads itself, no path on this machine."""
+    return isinstance(place, str) and place.startswith(ADDRESS)
 
 
 class Collection:
@@ -71,7 +76,7 @@ class Collection:
 
     def _place(self, source: StrPath | Upload, on_bytes: OnBytes | None = None) -> dict[str, str]:
         """Where a file is, as the API says it; one on this machine is uploaded first."""
-        if isinstance(source, str) and source.startswith(ADDRESS):
+        if is_address(source):
             return {"source": source}
         return {"upload_id": self._upload_id(source, on_bytes)}
 

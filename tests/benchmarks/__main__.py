@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +20,13 @@ from tests.benchmarks import quality
 from tests.benchmarks.faces import SPECS
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("handsoff", "numpy", "torch", "fastapi", "redis", "rq")
+LIBRARIES = ("handsoff", "numpy", "pillow", "torch", "fastapi", "redis", "rq")
 
 
 def main() -> None:
     """Run all benchmarks, or the one that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["quality", "latency"])
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--count", type=int, default=2000, help="images generated, and exact ones")
     parser.add_argument("--test", type=int, default=500, help="held-out renders")
@@ -42,16 +42,49 @@ def main() -> None:
     )
     options = parser.parse_args()
     report: dict[str, Any] = {"schema_version": 2, "machine": _machine()}
-    if options.only != "latency":
-        report["quality"] = quality.measure(_asked(options))
-        _show(report["quality"])
-    if options.only != "quality":
-        command = [sys.executable, "-m", "tests.benchmarks.api_latency"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        report["api_latency"] = json.loads(done.stdout)
-        sys.stdout.write(done.stdout)
+    for name in [options.only] if options.only else PARTS:
+        report |= PARTS[name](options)
     if not options.quick:
         _write(report)
+
+
+def _quality(options: argparse.Namespace) -> dict[str, Any]:
+    found = quality.measure(_asked(options))
+    _show(found)
+    return {"quality": found}
+
+
+def _latency(_: argparse.Namespace) -> dict[str, Any]:
+    return {"api_latency": _apart("api_latency")}
+
+
+def _ingest(options: argparse.Namespace) -> dict[str, Any]:
+    return {"ingest": _apart("ingest", *_quick(options))}
+
+
+def _inversion(options: argparse.Namespace) -> dict[str, Any]:
+    return {"inversion": _apart("inversion", *_quick(options))}
+
+
+def _quick(options: argparse.Namespace) -> list[str]:
+    return ["--quick"] if options.quick else []
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "quality": _quality,
+    "latency": _latency,
+    "ingest": _ingest,
+    "inversion": _inversion,
+}
+"""What can be measured, by what `--only` calls it: each adds its own to the report."""
+
+
+def _apart(module: str, *arguments: str) -> Any:
+    """What a benchmark that is a process of its own found; it is shown as well."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    sys.stdout.write(done.stdout)
+    return json.loads(done.stdout)
 
 
 def _asked(options: argparse.Namespace) -> quality.Asked:

@@ -398,6 +398,20 @@ class TestAsking:
         assert (good.status_code, good.json()["job"]["kind"]) == (202, "ingest")
         assert "HANDSOFF_IMPORT_PREFIXES" in problem(bad, 422, "source_not_allowed")["detail"]
 
+    def test_so_may_a_folder(self, importing):
+        """
+        An address with `/` at its end is a dataset's; a checkpoint cannot be there.
+        """
+        folder = {"source": "s3://sets/faces/"}
+
+        good = importing.post("/v1/datasets", {"label": LABEL, **folder})
+        bad = importing.post("/v1/generators", folder)
+
+        assert (good.status_code, good.json()["job"]["kind"]) == (202, "ingest")
+        told = problem(bad, 422, "invalid_request")
+        assert told["errors"][0]["pointer"] == "/source"
+        assert "name a single object" in told["errors"][0]["detail"]
+
     @pytest.mark.parametrize(
         ("body", "words"),
         [

@@ -231,7 +231,7 @@ class TestCommands:
             (("--classes", "a,b", "--images", "FOLDER"), "belong together"),
             (("--classes", "a,b", "--domain", "faces-8"), "either --classes"),
             (("--classes", "a,b", "--canvas", "512"), "write HEIGHTxWIDTH"),
-            (("--classes", "a,b", "--archive", "none.zip"), "there is no such file"),
+            (("--classes", "a,b", "--archive", "none.zip"), "no such file or folder"),
         ],
     )
     def test_what_a_dataset_needs(self, handsoff, tmp_path, words, message):

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.contexts import Reports, task_context
+from support.s3 import BUCKET, s3_client, s3_settings
 
 from models.data.images import decode_image, decode_mask, encode_image, encode_png
 from models.data.manifest import DatasetManifest
 from models.labels import SegmentationSpec
 from workers.errors import LeaseLost, TaskFailed
+from workers.imports import Imports
 from workers.params import DatasetParams
 from workers.tasks import ingest
 
@@ -159,6 +161,70 @@ def test_unpacks_an_archive_into_items(dataset, upload, store):
         mask_path = item.labels["segmentation"].path
         ids = decode_mask(store.get(f"acme/datasets/made/{mask_path}"), "m", SPEC, (2, 3))
         assert encode_png(ids) == FACES[item.key][1]
+
+
+@pytest.fixture
+def left(moto):
+    """
+    Leaves files in a folder of a user's own bucket; an ingest job may read there.
+    """
+    client = s3_client(moto)
+
+    def leave(folder, files):
+        for name, content in files.items():
+            client.put_object(Bucket=BUCKET, Key=f"{folder}/{name}", Body=content)
+        settings = s3_settings(moto, import_prefixes=f"s3://{BUCKET}/{folder}")
+        return f"s3://{BUCKET}/{folder}/", Imports(settings, 10**9)
+
+    yield leave
+    client.close()
+
+
+def test_a_folder_of_a_bucket_is_read_as_its_archive_would_be(dataset, left, upload, store):
+    """
+    Many objects below a prefix become, without a copy on disk, what a zip of them becomes.
+    """
+    files = {f"images/{key}.png": encode_png(pixels) for key, (pixels, _) in FACES.items()} | {
+        f"masks/{key}.png": ids for key, (_, ids) in FACES.items()
+    }
+    upload(files)
+    ingest.run(dataset("up"))
+    expected = {key: store.get(f"acme/datasets/made/{key}") for key in kept(store)}
+    for key in expected:
+        store.delete(f"acme/datasets/made/{key}")
+    address, imports = left("ingested/faces", {**files, "": b"", "images/": b""})
+    context = dataset(source=address)
+
+    ingest.run(replace(context, imports=imports))
+
+    assert {key: store.get(f"acme/datasets/made/{key}") for key in kept(store)} == expected
+    assert [path.name for path in context.scratch.iterdir()] == ["up"]  # The zip alone.
+    assert context.report[0] == ("listing", 0, 0, "objects")
+
+
+def test_faults_in_a_folder_of_a_bucket_are_listed(dataset, left, store):
+    """
+    Its bad files are named by their keys below the prefix, and nothing is kept.
+    """
+    good = {"images/a.png": encode_png(image(10)), "masks/a.png": FACES["a"][1]}
+    bad = {"images/b.png": b"no picture", "masks/b.png": FACES["b"][1]}
+    address, imports = left("ingested/bad", good | bad)
+
+    error = refusal(replace(dataset(source=address), imports=imports))
+
+    assert error.code == "invalid_dataset"
+    assert [entry["file"] for entry in error.details["files"]] == ["images/b.png"]
+    assert kept(store) == []
+
+
+def test_a_folder_of_a_bucket_must_be_allowed(dataset):
+    """
+    A worker that was allowed no prefix lists nothing, and names the setting.
+    """
+    error = refusal(dataset(source="s3://sets/faces/"))
+
+    assert error.code == "source_not_allowed"
+    assert "HANDSOFF_IMPORT_PREFIXES" in error.message
 
 
 @pytest.mark.parametrize("upload_id", [None, "up"])

@@ -1,7 +1,8 @@
 """Makes a dataset ready: reads what was sent, judges every file, writes the manifest last.
 
-Either the items lie in the dataset already, normalised by the API, or an archive is unpacked into
-items. One picture is held at a time, and a few small ones for the sheet that shows what was done.
+Either the items lie in the dataset already, normalised by the API, or an archive or a folder of a
+bucket is read into items. One picture is held at a time, and a few small ones for the sheet that
+shows what was done.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,8 +111,8 @@ def _read(context: TaskContext, params: DatasetParams) -> Iterator[Labelled]:
         yield from _sent(context, params)
         return
     layout = layout_of(params.layout) if params.layout else None
-    archive = sources.given(context, params)
-    for done, item in enumerate(read_archive(archive, params.reading, layout=layout)):
+    source = sources.dataset(context, params)
+    for done, item in enumerate(read_archive(source, params.reading, layout=layout)):
         context.report("unpacking", done, 0, "images")
         yield item
 

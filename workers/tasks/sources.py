@@ -1,10 +1,15 @@
-"""Brings what users have sent or left elsewhere into a task's scratch folder. Torch-free."""
+"""Brings what users have sent or left elsewhere to a task. Torch-free.
+
+Files come into its scratch folder; a folder of a bucket is read where it lies.
+"""
 
 from pathlib import Path
 
-from workers.addresses import refusal
+from models.data.labelled import Files
+from workers.addresses import S3Address, refusal
 from workers.errors import ObjectNotFound, TaskFailed
-from workers.params import FileParams
+from workers.imports import Imports
+from workers.params import FileParams, ReadingParams
 from workers.tasks.context import TaskContext
 
 
@@ -17,12 +22,25 @@ def given(context: TaskContext, params: FileParams) -> Path:
     if params.upload_id is not None:
         return upload(context, params.upload_id)
     assert params.source is not None, "who asks for the file knows that there is one"
-    if context.imports is None:
-        raise TaskFailed("source_not_allowed", refusal(params.source, ()))
+    imports = _imports(context, params.source)
     context.report("fetching", 0, 1, "files")
     path = context.scratch / "fetched"
-    context.imports.fetch(params.source, path)
+    imports.fetch(params.source, path)
     return path
+
+
+def dataset(context: TaskContext, params: ReadingParams) -> Path | Files:
+    """What a dataset is read from: a file as `given`, or the objects below a folder's address.
+
+    Raises:
+        TaskFailed: as `given` does.
+        InvalidDataset: the folder holds what no dataset may hold.
+    """
+    if params.source is None or not S3Address.parse(params.source).is_folder:
+        return given(context, params)
+    imports = _imports(context, params.source)
+    context.report("listing", 0, 0, "objects")
+    return imports.folder(params.source)
 
 
 def upload(context: TaskContext, upload_id: str) -> Path:
@@ -38,3 +56,9 @@ def upload(context: TaskContext, upload_id: str) -> Path:
         problem = f"upload {upload_id} holds no bytes; PUT the file, then name the upload"
         raise TaskFailed("upload_missing", problem) from error
     return path
+
+
+def _imports(context: TaskContext, address: str) -> Imports:
+    if context.imports is None:
+        raise TaskFailed("source_not_allowed", refusal(address, ()))
+    return context.imports

@@ -15,9 +15,11 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from models.data.formats.asked import check_reading
-from models.data.formats.coco_files import Pictures, chosen, documents
-from models.data.formats.coco_json import Annotation, BadEntry, Document, Image, listed, load
+from models.data.formats.coco_document import Document, Things
+from models.data.formats.coco_files import Pictures, check_size, chosen, documents
+from models.data.formats.coco_json import BadEntry, Image, listed
 from models.data.formats.coco_keypoints import Keypoints
+from models.data.formats.coco_loading import load
 from models.data.formats.coco_masks import Masks
 from models.data.formats.pairing import read_whole
 from models.data.images import decode_image
@@ -88,7 +90,7 @@ def _results(names: Sequence[str]) -> list[str]:
 class _Maker(Protocol):
     """Makes one kind of label, and notes what hinders it."""
 
-    def __call__(self, image: Image, annotations: Sequence[Annotation]) -> LabelArray | None: ...
+    def __call__(self, image: Image, annotations: Things) -> LabelArray | None: ...
 
 
 def read_document(
@@ -142,12 +144,13 @@ def _annotated(
         raise InvalidDataset([(whole, f"{found}; it must be one of {', '.join(_CHOICES)}")])
     if choice == "background":
         return document.images
-    bare = [image.id for image in document.images if not document.annotations.get(image.id)]
+    annotated = [image for image in document.images if document.annotations.of(image.id)]
+    bare = {image.id for image in document.images} - {image.id for image in annotated}
     if bare and choice == "refuse":
         found = f"{len(bare):,} pictures have no annotations (image {listed(bare)})"
         remedy = f"annotate them, or set the option {UNANNOTATED} to skip or background"
         problems.add(document.name, f"{found}; {remedy}")
-    return [image for image in document.images if document.annotations.get(image.id)]
+    return annotated
 
 
 def _located(
@@ -190,18 +193,8 @@ def _item(
         InvalidImage: the picture cannot be read, or has another size than the json says.
     """
     pixels = decode_image(files.read(file), file)
-    _check_size(pixels.shape[:2], image, file, document.name)
-    annotations = document.annotations.get(image.id, ())
+    check_size(pixels.shape[:2], image, file, document.name)
+    annotations = document.annotations.of(image.id)
     labels = {kind: make(image, annotations) for kind, make in makers.items()}
     whole = {kind: label for kind, label in labels.items() if label is not None}
     return Labelled(key, pixels, whole, file) if len(whole) == len(makers) else None
-
-
-def _check_size(found: tuple[int, ...], image: Image, file: str, document: str) -> None:
-    said = (image.height, image.width)
-    if found == said:
-        return
-    turned = "; it looks turned, for EXIF orientation is applied" if found == said[::-1] else ""
-    sizes = f"has {found[0]} x {found[1]} pixels, but {document} says {said[0]} x {said[1]}"
-    remedy = "annotate it at the size that it has"
-    raise InvalidImage(file, f"{sizes} of {image} (height x width){turned}; {remedy}")

@@ -1,4 +1,4 @@
-"""Which file a COCO json is, and which files its pictures are. Pure: knows names alone.
+"""Which file a COCO json is, and which files its pictures are. Pure: opens nothing.
 
 Jsons name their pictures as the tool that wrote them saw its disk. A name is looked up among the
 files that are there, never opened, so that none can lead out of them.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from models.data.formats.coco_json import BadEntry, Image, shown
-from models.errors import InvalidDataset
+from models.errors import InvalidDataset, InvalidImage
 
 # By name alone, for a layout is told apart before any file is opened.
 _DOCUMENT = re.compile(
@@ -108,3 +108,24 @@ def _likely_folders(document: str) -> list[str]:
     top = path.parent.parent if path.parent.name == "annotations" else path.parent
     places = (path.parent, top, top / "images", top / split, top / "images" / split)
     return ["" if place == PurePosixPath() else f"{place}/" for place in dict.fromkeys(places)]
+
+
+def check_size(found: tuple[int, ...], image: Image, file: str, document: str) -> None:
+    """Whether a picture is as large as its entry says.
+
+    Args:
+        found: (H, W) of the picture, in pixels.
+        image: its entry.
+        file: what errors call the picture.
+        document: what they call the json.
+
+    Raises:
+        InvalidImage: it is not.
+    """
+    said = (image.height, image.width)
+    if found == said:
+        return
+    turned = "; it looks turned, for EXIF orientation is applied" if found == said[::-1] else ""
+    sizes = f"has {found[0]} x {found[1]} pixels, but {document} says {said[0]} x {said[1]}"
+    remedy = "annotate it at the size that it has"
+    raise InvalidImage(file, f"{sizes} of {image} (height x width){turned}; {remedy}")

@@ -6,16 +6,16 @@ Our centres are at whole numbers too, so x and y are taken as they stand. Tools 
 the corner and do not convert (CVAT's skeletons) are thus read half a pixel to the right and down.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.formats.coco_document import Document, Things
 from models.data.formats.coco_json import (
     Annotation,
     BadEntry,
     Category,
-    Document,
     Image,
     as_numbers,
     listed,
@@ -49,27 +49,40 @@ class Keypoints:
         if not self._categories:
             problems.add(document.name, _why_none(spec, document))
 
-    def __call__(self, image: Image, annotations: Sequence[Annotation]) -> Points | None:
+    @property
+    def are_known(self) -> bool:
+        """Whether any category has all the points wanted."""
+        return bool(self._categories)
+
+    def __call__(self, image: Image, annotations: Things) -> Points | None:
         """A picture's points, float32 [K, 3] in the spec's order; none if a fault spoils them."""
-        if not self._categories:
+        if not self.are_known:
             return None
+        try:
+            return self.of(image, annotations)
+        except InvalidImage as error:
+            self._problems.note(error)
+            return None
+
+    def of(self, image: Image, annotations: Things) -> Points:
+        """The same.
+
+        Raises:
+            InvalidImage: a fault spoils them; it is noted nowhere.
+        """
         try:
             thing, triples = self._only_one(annotations)
         except BadEntry as error:
-            self._problems.add(self._document, f"{image}: {error}")
-            return None
+            raise InvalidImage(self._document, f"{image}: {error}") from error
         own = self._categories[thing.category_id].keypoints
         wanted = triples[[own.index(name) for name in self._spec.names]]  # [K, 3]
+        name = f"annotation {thing.id} of {image}"
         try:
-            size = (image.height, image.width)
-            return as_points(wanted, size, f"annotation {thing.id} of {image}", self._spec)
+            return as_points(wanted, (image.height, image.width), name, self._spec)
         except InvalidImage as error:
-            self._problems.add(self._document, str(error))
-            return None
+            raise InvalidImage(self._document, str(error)) from error
 
-    def _only_one(
-        self, annotations: Sequence[Annotation]
-    ) -> tuple[Annotation, NDArray[np.float64]]:
+    def _only_one(self, annotations: Things) -> tuple[Annotation, NDArray[np.float64]]:
         """The thing with keypoints, and those: float64 [points of its category, 3] of (x, y, v).
 
         A thing without one point that is marked does not count; crowds are written so.

@@ -7,21 +7,14 @@ of five bits a character. pycocotools believes what it is given (of counts that 
 a picture of what was in memory before), so only judged polygons reach it, and no counts.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as drawing
 
-from models.data.formats.coco_json import (
-    Annotation,
-    BadEntry,
-    Document,
-    Image,
-    as_numbers,
-    shown,
-)
+from models.data.formats.coco_document import Document, Things
+from models.data.formats.coco_json import BadEntry, Image, as_numbers, shown
 from models.data.images import Pixels
 from models.data.problems import Problems
 from models.labels import SegmentationSpec
@@ -62,7 +55,7 @@ class Masks:
         """
         self._document, self._problems = document.name, problems
         self._ids: dict[int, int] = {}
-        uses = _uses(document)
+        uses = document.annotations.uses()
         for category in document.categories.values():
             name = merge.get(category.name, category.name)
             if name in spec.classes:
@@ -73,32 +66,34 @@ class Masks:
                 remedy = f"name its class in merge, or remove its {uses[category.id]} annotations"
                 problems.add(document.name, f"{found}; {remedy}")
 
-    def __call__(self, image: Image, annotations: Sequence[Annotation]) -> Pixels | None:
+    def __call__(self, image: Image, annotations: Things) -> Pixels | None:
         """A picture's mask, uint8 [H, W]; none if a fault spoils it."""
         size = (image.height, image.width)
-        areas: list[int] = []
-        things = [thing for thing in annotations if _is_drawn(thing)]
-        for thing in things:
+        areas: dict[int, int] = {}  # By place in the annotations, for those that are drawn.
+        is_whole = True
+        for place, thing in enumerate(annotations):
+            if not thing.is_drawn:
+                continue
             try:
-                areas.append(int(runs(thing.segmentation, size)[1::2].sum()))
+                areas[place] = int(runs(thing.segmentation, size)[1::2].sum())
             except BadEntry as error:
                 problem = f"annotation {thing.id} of {image}: {error}"
                 self._problems.add(self._document, problem)
-        if len(areas) < len(things) or any(thing.category_id not in self._ids for thing in things):
+                is_whole = False
+            is_whole &= thing.category_id in self._ids
+        if not is_whole:
             return None
-        largest_first = sorted(range(len(things)), key=areas.__getitem__, reverse=True)
-        ordered = [things[index] for index in largest_first]
-        return paint(
-            [(self._ids[thing.category_id], thing.segmentation) for thing in ordered], size
-        )
+        largest_first = sorted(areas, key=areas.__getitem__, reverse=True)
+        ordered = (annotations[place] for place in largest_first)
+        return paint(((self._ids[each.category_id], each.segmentation) for each in ordered), size)
 
 
-def paint(things: Sequence[tuple[int, object]], size: tuple[int, int]) -> Pixels:
+def paint(things: Iterable[tuple[int, object]], size: tuple[int, int]) -> Pixels:
     """Things over each other, the first at the bottom: uint8 [H, W], 0 where there are none.
 
     Args:
-        things: (class id, segmentation). Their pixels are worked out one thing at a time, for
-            those of all at once could take any amount of memory.
+        things: (class id, segmentation), asked for one by one; so are their pixels worked out,
+            for those of all at once could take any amount of memory.
         size: (H, W) of the picture.
 
     Raises:
@@ -124,17 +119,6 @@ def runs(segmentation: object, size: tuple[int, int]) -> Runs:
         return _of_counts(segmentation, size)
     found = f"its segmentation is {shown(segmentation)}" if segmentation else "has no segmentation"
     raise BadEntry(f"{found}; draw a polygon or a mask (boxes alone do not label pixels)")
-
-
-def _uses(document: Document) -> Counter[int]:
-    """How many things of each category are drawn."""
-    groups = document.annotations.values()
-    return Counter(thing.category_id for things in groups for thing in things if _is_drawn(thing))
-
-
-def _is_drawn(thing: Annotation) -> bool:
-    """Whether it ought to have a segmentation: keypoints may do without."""
-    return bool(thing.segmentation or not thing.keypoints)
 
 
 def _polygon(values: object) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ masks           class ids in PNG (grey values or palette indices) or .npy; or th
                 `reading.colours` in PNG
 depth           floats in .npy; or 16-bit PNG, of which `depth_scale` make one of the label's unit
 keypoints.json  {"0001": [[x, y, visibility], …], …}: the label's points in their order, in pixels
-                of the upright picture from the first one's centre; visibility is COCO's
+                of the upright picture from the first one's centre; visibility is COCO's. Or
+                a COCO json, whose pictures are those of the same names
 
 All of it may lie within one folder at the top. Kinds that are not asked for are left alone.
 """
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.data.formats.asked import check_reading
+from models.data.formats.coco_loading import is_coco
+from models.data.formats.coco_points import coco_points
 from models.data.formats.keypoints_json import as_triples, read_keypoints_json
 from models.data.formats.label_files import (
     DEPTH_SCALE,
@@ -105,8 +108,10 @@ def _depths(source: _Source, spec: DepthSpec) -> Labels:
 
 def _keypoints(source: _Source, spec: KeypointsSpec) -> Labels:
     name = f"{source.root}{_KEYPOINTS}"
-    is_there, found = name in source.files.names, dict[str, Found]()
-    entries = read_keypoints_json(read_whole(source.files, name), name) if is_there else ()
+    data = read_whole(source.files, name) if name in source.files.names else b"{}"
+    if is_coco(data):
+        return coco_points(data, name, spec, source.problems)
+    found, entries = dict[str, Found](), read_keypoints_json(data, name)
     for stem, _ in entries:
         add(found, f"{name}: {stem}", stem, source.problems)
     points = dict(entries)

@@ -4,6 +4,7 @@ A new layout is one file beside this one and one line in `LAYOUTS`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +73,7 @@ def layout_of(name: str) -> Layout:
 
 
 def read_archive(
-    path: Path,
+    source: Path | Files,
     reading: Reading,
     name: str = "archive",
     limits: ArchiveLimits | None = None,
@@ -81,16 +82,19 @@ def read_archive(
     """All labelled pictures of a zip, a tar, a tar.gz or a folder.
 
     Args:
-        path: where it is.
+        source: where it is; or files that are open already, wherever they are.
         reading: what is wanted of it.
-        name: what errors call it as a whole.
-        limits: how much it may hold.
+        name: what errors call it as a whole; open files have a name.
+        limits: how much it may hold; open files have their own.
         layout: how it is arranged; by default the first of `LAYOUTS` that fits.
 
     Raises:
         InvalidDataset: while iterating, as `Layout.read`, or at once where nothing can be read.
     """
-    with open_files(path, name, limits) as files:
+    opened: AbstractContextManager[Files] = (
+        open_files(source, name, limits) if isinstance(source, Path) else nullcontext(source)
+    )
+    with opened as files:
         yield from (layout or _fitting(files)).read(files, reading)
 
 

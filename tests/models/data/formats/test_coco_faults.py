@@ -1,6 +1,6 @@
 import pytest
 
-from models.data.formats import coco_json
+from models.data.formats.coco_loading import MAX_BYTES, load
 from models.data.problems import Problems
 from models.errors import InvalidDataset, InvalidImage
 from tests.support.layouts_coco import (
@@ -251,8 +251,8 @@ class TestTheJson:
         """
         A json above the limit is refused before it is parsed.
         """
-        with pytest.raises(InvalidDataset, match="over 268,435,456; split the dataset"):
-            coco_json.load(bytes(coco_json.MAX_BYTES + 1), JSON, Problems())
+        with pytest.raises(InvalidDataset, match="over 134,217,728; split the dataset"):
+            load(bytes(MAX_BYTES + 1), JSON, Problems())
 
     def test_may_begin_with_a_byte_order_mark(self):
         """

@@ -42,6 +42,29 @@ def points_file(**more):
     return {"faces/keypoints.json": json.dumps(points | more).encode()}
 
 
+def coco_file(*changes):
+    """
+    The golden folder's keypoints as a COCO json, its points in another order, with changes.
+
+    A change is a list's name, the place in it, and fields of that entry.
+    """
+    points = json.loads(folder()["faces/keypoints.json"])
+    size = {"height": SIZE[0], "width": SIZE[1]}
+    document = {
+        "images": [
+            {"id": i, "file_name": f"raw/{stem}.tif", **size} for i, stem in enumerate(points)
+        ],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "keypoints": [*chin, *nose]}
+            for i, (nose, chin) in enumerate(points.values())
+        ],
+        "categories": [{"id": 1, "name": "face", "keypoints": ["chin", "nose"]}],
+    }
+    for name, place, fields in changes:
+        document[name][place].update(fields)
+    return {"faces/keypoints.json": json.dumps(document).encode()}
+
+
 class TestReads:
     def test_all_kinds_at_once(self):
         """
@@ -60,6 +83,13 @@ class TestReads:
         np.testing.assert_array_equal(first.labels["depth"], np.full(SIZE, 2.5, np.float32))
         np.testing.assert_array_equal(second.labels["depth"], np.full(SIZE, 1.5, np.float32))
         assert np.float32 == second.labels["depth"].dtype
+
+    def test_keypoints_of_a_coco_json(self):
+        """
+        They are the same as in the short form; its pictures are found by their names alone.
+        """
+        for given, own in zip(read(folder() | coco_file()), read(folder()), strict=True):
+            assert given.labels["keypoints"].tolist() == own.labels["keypoints"].tolist()
 
     def test_only_what_is_asked_for(self):
         """
@@ -235,6 +265,54 @@ class TestRefuses:
 
         assert (list(found), keys) == (["faces/keypoints.json"], [])
         assert problem in found["faces/keypoints.json"]
+
+    @pytest.mark.parametrize(
+        ("change", "file", "problem"),
+        [
+            (
+                ("images", 0, {"height": 5}),
+                ": image 0 ('raw/a.tif')",
+                "pixels, but faces/keypoints",
+            ),
+            (("annotations", 0, {"keypoints": [1, 2]}), "", "annotation 0 has keypoints [1, 2]"),
+            (("annotations", 0, {"category_id": 9}), "", "category_id 9 is not in categories"),
+            (("annotations", 0, {"keypoints": [0] * 6}), "", "has no thing with keypoints"),
+            (("annotations", 0, {"keypoints": [99, 1, 2] * 2}), "", "no keypoint within its pic"),
+        ],
+    )
+    def test_a_coco_json_with_a_fault(self, change, file, problem):
+        """
+        The fault names the json and the entry; the other picture is read.
+        """
+        found, keys = broken(coco_file(change))
+
+        assert problem in found[f"faces/keypoints.json{file}"]
+        assert keys == ["b"]
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            (("categories", 0, {"keypoints": ["nose", "ear"]}), "lacks chin; name them alike"),
+            (("categories", 0, {"keypoints": []}), "no category names its keypoints"),
+        ],
+    )
+    def test_a_coco_json_without_the_points_wanted(self, change, problem):
+        """
+        That is one fault, and no picture has keypoints.
+        """
+        found, keys = broken(coco_file(change))
+
+        assert (list(found), keys) == (["faces/keypoints.json"], [])
+        assert problem in found["faces/keypoints.json"]
+
+    def test_a_picture_that_a_coco_json_does_not_annotate(self):
+        """
+        It has no keypoints, as one that is not in the json.
+        """
+        found, keys = broken(coco_file(("annotations", 0, {"image_id": 1, "category_id": 1})))
+
+        assert "has no keypoints; add faces/keypoints.json: a" in found["faces/images/a.png"]
+        assert keys == []
 
     def test_a_json_that_is_damaged_in_its_archive(self):
         """
