@@ -19,7 +19,8 @@ from models.checkpoints import load_generator
 from models.configs import EncoderTrainingConfig
 from models.demo.cache import to_uint8
 from models.demo.quality import renders
-from models.encoders.neutral import save_encoder
+from models.encoders.encoder import Encoder, own_tensors
+from models.encoders.neutral import FORMAT
 from models.encoders.training import train_encoder
 from models.perceptual import random_distance
 from models.progress import silent
@@ -69,8 +70,15 @@ def train(folder: Path, recipe: EncoderTrainingConfig = RECIPE, reals: int = REN
     distance = random_distance(recipe.seed, torch.device("cpu"))
     faces = torch.cat([to_uint8(images) for images in renders(reals, RENDERS_SEED)])
     encoder, record = train_encoder(generator, distance, recipe, silent, faces, Folder(folder))
-    save_encoder(encoder, folder / "encoder.safetensors", {"recipe": recipe.model_dump_json()})
+    _save(encoder, folder / "encoder.safetensors", recipe)
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _save(encoder: Encoder, path: Path, recipe: EncoderTrainingConfig) -> None:
+    """The project's own encoder file, but in half precision: it is part of the package."""
+    halves = {key: tensor.half().contiguous() for key, tensor in own_tensors(encoder).items()}
+    header = FORMAT.header(encoder.config.to_json())
+    save_file(halves, path, metadata={**header, "recipe": recipe.model_dump_json()})
 
 
 def main() -> None:
