@@ -26,7 +26,6 @@ from models.perceptual import random_distance
 from models.progress import silent
 
 GENERATOR = Path(__file__).with_name("generator.safetensors")
-ENCODER = Path(__file__).with_name("encoder.safetensors")
 RENDERS, RENDERS_SEED = 2048, 7001
 
 RECIPE = EncoderTrainingConfig(
@@ -39,7 +38,7 @@ RECIPE = EncoderTrainingConfig(
     precision="bfloat16",
     snapshot_every=100,
 )
-"""Every number of the shipped encoder's training that is not a default."""
+"""Every number of the training that is not a default."""
 
 
 class Folder:
@@ -75,7 +74,7 @@ def train(folder: Path, recipe: EncoderTrainingConfig = RECIPE, reals: int = REN
 
 
 def _save(encoder: Encoder, path: Path, recipe: EncoderTrainingConfig) -> None:
-    """The project's own encoder file, but in half precision: it is part of the package."""
+    """The project's own encoder file, but in half precision, which is small enough to ship."""
     halves = {key: tensor.half().contiguous() for key, tensor in own_tensors(encoder).items()}
     header = FORMAT.header(encoder.config.to_json())
     save_file(halves, path, metadata={**header, "recipe": recipe.model_dump_json()})
