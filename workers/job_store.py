@@ -131,7 +131,12 @@ class JobStore:
             return record
         at = self._clock()
         decided, reason = self.records.decide(record.step(state, at, error))
-        return self._put_end(self.documents.close(record.step(decided, at, reason)))
+        ended = record.step(decided, at, reason)
+        if decided is JobState.CANCELLED:
+            # The wish that decided may have come after the record was read.
+            wish = record.cancel_requested_at or self.get(tenant, job_id).cancel_requested_at
+            ended = ended.model_copy(update={"cancel_requested_at": wish})
+        return self._put_end(self.documents.close(ended))
 
     def adopt_end(self, tenant: str, job_id: str) -> JobRecord:
         """Tell Redis how a job ended that it takes for unfinished, but the bucket does not."""
