@@ -63,6 +63,8 @@ class InversionConfig(Config):
         start: what the search begins with (`models.starts`): the guess of an `encoder`; that of a
             linear one fitted on mapped `samples`; the `best_of` those samples; the `mean` code.
             None is an encoder's guess where there is one, and else the linear one's.
+        compare_starts: whether the report compares all ways to a start, whatever it costs; those
+            that need no samples beyond the start's own are always compared.
         starts: how many samples are mapped.
         restyle_iterations: how often a ReStyle encoder looks, where one gives the start.
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
@@ -80,6 +82,7 @@ class InversionConfig(Config):
     mode: Mode = "default"
     steps: int = Field(default=300, ge=0, le=10_000)
     start: Start | None = None
+    compare_starts: bool = False
     starts: int = Field(default=1000, ge=1, le=100_000)
     restyle_iterations: int = Field(default=5, ge=1, le=100)
     distance: Literal["lpips", "perceptual"] = "lpips"

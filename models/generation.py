@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
@@ -29,6 +28,7 @@ from models.data.shards import ShardSample, sample_bytes
 from models.errors import UncertaintyRuleTooStrict
 from models.label_generator import LabelGenerator, Labels
 from models.latents import drawn_codes
+from models.pixels import as_pixels
 from models.progress import Report
 from models.seeding import philox
 from models.stylegan2.networks import Generator
@@ -182,15 +182,6 @@ def _size_of(label_generators: Sequence[LabelGenerator]) -> tuple[int, int]:
     if len(sizes) > 1:
         raise ValueError(f"label generators of one generator have one size, got {sorted(sizes)}")
     return sizes.pop()
-
-
-def as_pixels(images: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """float32 [N, 3, h, w] in [-1, 1] -> uint8 [N, H, W, 3]: v * 127.5 + 128, cut off, clipped."""
-    if tuple(images.shape[2:]) != size:
-        images = F.interpolate(images, size, mode="bilinear", align_corners=False)
-    scaled = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    pixels: NDArray[np.uint8] = scaled.permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
 
 
 def calibrate(

@@ -18,7 +18,7 @@ from models.configs import InversionConfig
 from models.encoders.encoder import Encoder
 from models.errors import InvalidImage
 from models.inversion_batches import Batches
-from models.inversion_run import Problem, Run, Snapshots, judged
+from models.inversion_run import Judgement, Problem, Run, Snapshots, judged
 from models.inversion_starts import Starts
 from models.inversion_targets import checked_masks, filled
 from models.perceptual import Distance
@@ -36,29 +36,24 @@ class Inversion:
 
     Attributes:
         latents: float32 [N, num_ws, w_dim], on the CPU.
-        reconstructions: float32 [N, 3, H, W] in [-1, 1], on the CPU.
-        distance_start, distance: float32 [N], of the starts and of the latents.
-        mse: float32 [N], over what is content, images in [0, 1].
-        seconds: for all of it.
+        before: the starts; the latents themselves, if they were not searched for.
+        after: the latents.
         iterations: int64 [N], steps taken.
+        image_seconds: float64 [N], each image's share of the time of its steps, also of those
+            that an earlier attempt took.
+        seconds: for all of it, in this attempt.
         start_distances: float32 [N] by the name of each way to a start that was tried.
         notes: what the user should know about how they were found.
     """
 
     latents: Tensor
-    reconstructions: Tensor
-    distance_start: Tensor
-    distance: Tensor
-    mse: Tensor
-    seconds: float
+    before: Judgement
+    after: Judgement
     iterations: Tensor
+    image_seconds: Tensor
+    seconds: float
     start_distances: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    @property
-    def psnr(self) -> Tensor:
-        """float32 [N], dB: -10 log10 of the mean square error."""
-        return -10 * self.mse.clamp(min=1e-12).log10()
 
 
 def invert(
@@ -71,7 +66,6 @@ def invert(
     *,
     masks: Tensor | None = None,
     keeper: Keeper | None = None,
-    compare_starts: bool = False,
 ) -> Inversion:
     """Latents for `images`.
 
@@ -86,7 +80,6 @@ def invert(
         masks: bool or float [N, H, W], True or above 0.5 where the images have content; nothing
             else of them counts. None for everywhere.
         keeper: where the search is kept; one of the same things that was killed goes on from there.
-        compare_starts: whether to try all ways to a start, for a report; the search takes one.
 
     Raises:
         ValueError: the images' or masks' shape is not the generator's, a mask is empty, the
@@ -99,21 +92,20 @@ def invert(
     if masks is not None:
         masks = checked_masks(masks, images)
         images = filled(generator, images, masks)
-    starts = Starts(generator, distance, config, report, encoder, compare_starts)
+    starts = Starts(generator, distance, config, report, encoder)
     problem = Problem(generator, distance, images, config, masks)
     batches = Batches(problem.fitting())
     snapshots = Snapshots.of(keeper, problem, starts)
     run = snapshots.load(problem, batches) or Run.begin(problem, starts, batches)
     run.go(snapshots, report)
-    latents, terms = run.found()
+    latents, after = run.found()
     return Inversion(
         latents=latents,
-        reconstructions=terms.images.clamp(-1, 1),
-        distance_start=run.start_distances[starts.chosen],
-        distance=terms.distance,
-        mse=terms.mse,
-        seconds=time.perf_counter() - began,
+        before=judged(problem, run.search.start, batches),
+        after=after,
         iterations=run.search.taken,
+        image_seconds=run.seconds,
+        seconds=time.perf_counter() - began,
         start_distances=run.start_distances,
         notes=(*batches.notes, *_said(problem)),
     )
@@ -133,15 +125,14 @@ def measured(
     began = time.perf_counter()
     problem = Problem(generator, distance, images, InversionConfig())
     batches = Batches(1)
-    terms = judged(problem, latents, batches)
+    found = judged(problem, latents, batches)
     return Inversion(
         latents=latents.cpu(),
-        reconstructions=terms.images.clamp(-1, 1),
-        distance_start=terms.distance,
-        distance=terms.distance,
-        mse=terms.mse,
-        seconds=time.perf_counter() - began,
+        before=found,
+        after=found,
         iterations=torch.zeros(len(images), dtype=torch.int64),
+        image_seconds=torch.zeros(len(images), dtype=torch.float64),
+        seconds=time.perf_counter() - began,
     )
 
 

@@ -1,29 +1,34 @@
 """How good the latents of an inversion are, image by image, beside what the search measures."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.data.images import Pixels
 from models.latent_spaces import whitened
 from models.metrics.images import WINDOW, ssim
 from models.stylegan2.networks import Generator
 
 
-def similarities(images: Tensor, reconstructions: Tensor) -> list[float | None]:
-    """SSIM of each image to its reconstruction, both float32 [N, 3, H, W] in [-1, 1].
+def similarities(
+    images: Pixels, others: Pixels, content: NDArray[np.bool_] | None = None
+) -> list[float | None]:
+    """SSIM of each image to another, both uint8 [N, H, W, 3], over `content` bool [N, H, W].
 
-    None for images that are smaller than its window.
+    None for images that are smaller than its window, or whose content is at their edge alone.
     """
-    pairs = zip(_in_unit_range(images), _in_unit_range(reconstructions), strict=True)
-    return [ssim(*pair) if min(pair[0].shape[:2]) >= WINDOW else None for pair in pairs]
-
-
-def _in_unit_range(images: Tensor) -> Iterator[NDArray[np.float32]]:
-    """float32 [N, 3, H, W] in [-1, 1] -> [H, W, 3] in [0, 1], one after the other."""
-    for image in images:
-        yield (image.permute(1, 2, 0).cpu().numpy() + 1) / 2
+    if min(images.shape[1:3]) < WINDOW:
+        return [None] * len(images)
+    masks: Iterable[NDArray[np.bool_] | None] = repeat(None) if content is None else content
+    values = [
+        ssim(image / 255, other / 255, mask)
+        for image, other, mask in zip(images, others, masks, strict=False)
+    ]
+    return [None if math.isnan(value) else value for value in values]
 
 
 def latent_distances(generator: Generator, latents: Tensor, seed: int) -> list[float]:

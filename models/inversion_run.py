@@ -4,20 +4,24 @@ All images have one common state, so who is searched beside whom may change at a
 images are finished, when memory runs out, when a run goes on where another one was killed.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.configs import InversionConfig
+from models.data.images import Pixels
 from models.encoders.encoder import own_tensors
 from models.inversion_batches import Batches, fitting
 from models.inversion_starts import Starts
 from models.inversion_targets import Wanted
-from models.latent_search import Objective, Search, Terms, autocast, kept, stepped
+from models.latent_search import Objective, Search, autocast, kept, stepped
 from models.latent_spaces import Plain, Space, whitened
 from models.perceptual import Distance
+from models.pixels import as_pixels
 from models.progress import Report
 from models.snapshots import Keeper, fingerprint
 from models.stylegan2.networks import Generator
@@ -29,6 +33,7 @@ _NAME = "inversion"
 """Of the snapshot."""
 _DISTANCE_OF = "distance_of_"
 _MADE_FOR = "made_for"
+_SECONDS = "seconds"
 
 
 @dataclass(frozen=True)
@@ -101,12 +106,14 @@ class Run:
         batches: how many images at once.
         search: where the searches stand.
         start_distances: float32 [N] by the name of a way to a start, on the CPU.
+        seconds: float64 [N] on the CPU, what each image's steps took: its share of its batches.
     """
 
     problem: Problem
     batches: Batches
     search: Search
     start_distances: dict[str, Tensor]
+    seconds: Tensor
 
     @classmethod
     def begin(cls, problem: Problem, starts: Starts, batches: Batches) -> "Run":
@@ -123,7 +130,8 @@ class Run:
 
         parts = batches.each(len(problem.images), found)
         distances = {name: torch.cat([d[name] for _, d in parts]) for name in parts[0][1]}
-        return cls(problem, batches, Search.joined([search for search, _ in parts]), distances)
+        search = Search.joined([search for search, _ in parts])
+        return cls(problem, batches, search, distances, torch.zeros(len(problem.images)).double())
 
     def go(self, keep: "Snapshots", report: Report) -> None:
         """Search on until all images are finished; reports phase `optimising`."""
@@ -135,16 +143,24 @@ class Run:
     def _go_on(self, part: Sequence[int], space: Space, keep: "Snapshots", report: Report) -> None:
         """Search on for some images until one of them, or more, is finished."""
         config = self.problem.config
+        began = time.perf_counter()
         objective = self.problem.objective_of_steps(part)
         some, steps = self.search.at(part), 0
         while len(some.unfinished(config)) == len(part):
             some, steps = stepped(objective, space, some), steps + 1
             if steps % SNAPSHOT_EVERY == 0:
-                self.search = self.search.put(part, some)
-                keep.save(self)
+                began = self._arrived(part, some, keep, began)
             self._tell(part, some, report)
+        self._arrived(part, some, keep, began)
+
+    def _arrived(self, part: Sequence[int], some: Search, keep: "Snapshots", began: float) -> float:
+        """Take over where some searches stand, and keep it. Returns the time, in seconds."""
         self.search = self.search.put(part, some)
+        some.fidelity.cpu()  # Waits for the device: only now are the steps done.
+        now = time.perf_counter()
+        self.seconds[list(part)] += (now - began) / len(part)
         keep.save(self)
+        return now
 
     def _tell(self, part: Sequence[int], some: Search, report: Report) -> None:
         """How far the images are on average."""
@@ -152,8 +168,8 @@ class Run:
         step[list(part)] = some.step
         report("optimising", int(step.sum()) // len(step), self.problem.config.steps, "steps")
 
-    def found(self) -> tuple[Tensor, Terms]:
-        """What was found, in full precision: codes [N, num_ws, w_dim], and their images' terms."""
+    def found(self) -> tuple[Tensor, "Judgement"]:
+        """What was found, in full precision: codes [N, num_ws, w_dim] on the CPU, and its worth."""
         space = self.problem.space()
 
         def codes(some: Sequence[int]) -> Tensor:
@@ -163,17 +179,38 @@ class Run:
         return latents.cpu(), judged(self.problem, latents, self.batches)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the images of some codes are like. All on the CPU.
+
+    Attributes:
+        distance: float32 [N], to the wanted images.
+        mse: float32 [N], to the wanted images, over what is content, in [0, 1].
+        pixels: uint8 [N, H, W, 3], the images.
+    """
+
+    distance: Tensor
+    mse: Tensor
+    pixels: Pixels
+
+    @property
+    def psnr(self) -> Tensor:
+        """float32 [N], dB: -10 log10 of the mean square error."""
+        return -10 * self.mse.clamp(min=1e-12).log10()
+
+
 @torch.no_grad()
-def judged(problem: Problem, latents: Tensor, batches: Batches) -> Terms:
-    """What the images of codes float32 [N, num_ws, w_dim] are like, on the CPU."""
+def judged(problem: Problem, latents: Tensor, batches: Batches) -> Judgement:
+    """What the images of codes float32 [N, num_ws, w_dim] are like."""
+    size = (problem.images.shape[2], problem.images.shape[3])
 
-    def terms(some: Sequence[int]) -> Terms:
+    def one(some: Sequence[int]) -> Judgement:
         found = problem.objective(some).terms(latents[list(some)].to(problem.device))
-        return Terms(found.distance.cpu(), found.mse.cpu(), found.images.cpu())
+        return Judgement(found.distance.cpu(), found.mse.cpu(), as_pixels(found.images, size))
 
-    parts = batches.each(len(problem.images), terms)
-    columns = ([getattr(part, f.name) for part in parts] for f in fields(Terms))
-    return Terms(*(torch.cat(column) for column in columns))
+    parts = batches.each(len(problem.images), one)
+    distance, mse = (torch.cat([getattr(p, name) for p in parts]) for name in ("distance", "mse"))
+    return Judgement(distance, mse, np.concatenate([part.pixels for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -202,7 +239,8 @@ class Snapshots:
             return None
         names = [name for name in state if name.startswith(_DISTANCE_OF)]
         distances = {name.removeprefix(_DISTANCE_OF): state[name] for name in names}
-        return Run(problem, batches, Search.of(state, problem.device), distances)
+        search = Search.of(state, problem.device)
+        return Run(problem, batches, search, distances, state[_SECONDS])
 
     def save(self, run: Run) -> None:
         """Keep where a run stands."""
@@ -210,4 +248,4 @@ class Snapshots:
             return
         state = {name: tensor.cpu() for name, tensor in run.search.tensors().items()}
         state |= {_DISTANCE_OF + name: d for name, d in run.start_distances.items()}
-        self.keeper.save(_NAME, {**state, _MADE_FOR: self.made_for})
+        self.keeper.save(_NAME, {**state, _SECONDS: run.seconds, _MADE_FOR: self.made_for})

@@ -13,6 +13,8 @@ from models.progress import Report
 from models.starts import LinearEncoder, best_samples, best_starts, everywhere, fit_encoder
 from models.stylegan2.networks import Generator
 
+_SAMPLED: tuple[Start, ...] = ("samples", "best_of")
+
 
 @dataclass
 class Starts:
@@ -21,10 +23,9 @@ class Starts:
     Attributes:
         generator: on the device to compute on.
         distance: on the same device.
-        config: how many samples, which seed, how often ReStyle looks.
+        config: which, how many samples, which seed, how often ReStyle looks.
         report: told phase `searching` (samples), where samples are needed.
         encoder: on the same device, if there is one.
-        compare: whether all ways are to be tried; one is taken.
     """
 
     generator: Generator
@@ -32,15 +33,13 @@ class Starts:
     config: InversionConfig
     report: Report
     encoder: Encoder | None = None
-    compare: bool = False
 
     @property
     def tried(self) -> tuple[Start, ...]:
-        """The ways that are to be tried."""
-        if not self.compare:
-            return (self.chosen,)
-        without: tuple[Start, ...] = ("samples", "best_of", "mean")
-        return without if self.encoder is None else ("encoder", *without)
+        """The ways that are to be compared: drawing samples is dear, what needs none is not."""
+        encoders: tuple[Start, ...] = () if self.encoder is None else ("encoder",)
+        sampled = self.config.compare_starts or self.chosen in _SAMPLED
+        return (*encoders, *(_SAMPLED if sampled else ()), "mean")
 
     @property
     def chosen(self) -> Start:

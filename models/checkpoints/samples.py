@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.data.pictures import contact_sheet
-from models.generation import as_pixels, batch_size
+from models.generation import batch_size
+from models.pixels import as_pixels
 from models.stylegan2.networks import Generator
 
 COLUMNS, TILE = 8, 192

@@ -1,6 +1,7 @@
 """How alike two images are, pixel by pixel and patch by patch."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 _SIGMA, _RADIUS = 1.5, 5
 WINDOW = 2 * _RADIUS + 1
@@ -23,18 +24,21 @@ def psnr(images: np.ndarray, references: np.ndarray) -> float:
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
-def ssim(image: np.ndarray, reference: np.ndarray) -> float:
-    """Structural similarity (Wang et al., 2004), averaged over channels and inner pixels.
+def ssim(
+    image: np.ndarray, reference: np.ndarray, content: NDArray[np.bool_] | None = None
+) -> float:
+    """Structural similarity (Wang et al., 2004), averaged over channels and windows.
 
     Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03; windows that would leave the
-    image are left out.
+    image, and those around a pixel that is no content, are left out.
 
     Args:
         image: float [H, W, C] in [0, 1], at least 11 pixels each way.
         reference: what it should be, the same shape.
+        content: [H, W], True for what counts; None for everything.
 
     Returns:
-        at most 1, which is for equal images.
+        at most 1, which is for equal images; NaN if no window is left.
     """
     if image.shape != reference.shape or min(image.shape[:2]) < WINDOW:
         raise ValueError(f"images must be at least 11 x 11: {image.shape} and {reference.shape}")
@@ -44,7 +48,9 @@ def ssim(image: np.ndarray, reference: np.ndarray) -> float:
     covariance = _blurred(x * y) - mx * my
     luminance = (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
     structure = (2 * covariance + _C2) / (vx + vy + _C2)
-    return float((luminance * structure).mean())
+    inner = slice(_RADIUS, -_RADIUS)
+    centres = np.ones(mx.shape[:2], dtype=np.bool_) if content is None else content[inner, inner]
+    return float((luminance * structure)[centres].mean()) if centres.any() else float("nan")
 
 
 def _blurred(x: np.ndarray) -> np.ndarray:

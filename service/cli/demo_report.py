@@ -1,7 +1,7 @@
 """What the demo found out: its report, its pictures, the proof that others can read the shards.
 
 overview.png     generated images beside their masks
-inversions.png   real, reconstruction, difference
+inversions.png   real, start of the search, reconstruction, difference
 report.json      see `report_of`
 dataset/         the generation, as it was downloaded
 """

@@ -17,12 +17,13 @@ from models.data.shards import read_shard, write_shard
 from models.demo.parameters import sample_parameters
 from models.demo.renderer import CLASS_NAMES, FLIP_PAIRS, KEYPOINT_NAMES, render_batchwise
 from models.downstream import LabelledImages
-from models.generation import Plan, as_pixels, batch_size, calibrate, fill_shard, threshold
+from models.generation import Plan, batch_size, calibrate, fill_shard, threshold
 from models.inversion import invert, prepared
 from models.label_generator import LabelGenerator
 from models.label_generator_training import train_label_generator
 from models.labels import DepthSpec, KeypointsSpec, LabelSpec, SegmentationSpec
 from models.perceptual import random_distance
+from models.pixels import as_pixels
 from models.progress import silent
 from models.stylegan2.networks import Generator
 from service.cli.demo_scale import Scale

@@ -8,6 +8,7 @@ from models.configs import InversionConfig
 from models.errors import InvalidImage
 from models.latents import mapped
 from models.perceptual import random_distance
+from models.pixels import as_pixels
 from models.progress import silent
 from models.seeding import philox
 
@@ -47,9 +48,9 @@ class TestInvert:
         """
         result = found()
 
-        assert (result.distance < result.distance_start).all()
+        assert (result.after.distance < result.before.distance).all()
         assert tuple(result.latents.shape) == (3, 6, 8)
-        assert torch.equal(result.psnr, -10 * result.mse.log10())
+        assert torch.equal(result.after.psnr, -10 * result.after.mse.log10())
 
     def test_says_what_its_latents_are_worth(self):
         """
@@ -61,8 +62,8 @@ class TestInvert:
         drawn = generator.synthesize(result.latents)
 
         expected = ((drawn - images) / 2).square().mean(dim=(1, 2, 3))
-        torch.testing.assert_close(result.mse, expected)
-        torch.testing.assert_close(result.reconstructions, drawn.clamp(-1, 1))
+        torch.testing.assert_close(result.after.mse, expected)
+        assert np.array_equal(result.after.pixels, as_pixels(drawn, (16, 16)))
 
     def test_is_the_same_for_a_seed(self):
         """
@@ -87,8 +88,8 @@ class TestInvert:
 
         default, paper = found(wild), found({**wild, "mode": "paper"})
 
-        assert (default.distance <= default.distance_start * 1.001).all()
-        assert float(paper.distance.mean()) > float(default.distance.mean())
+        assert (default.after.distance <= default.before.distance * 1.001).all()
+        assert float(paper.after.distance.mean()) > float(default.after.distance.mean())
 
     @pytest.mark.parametrize("steps", [0, 1])
     def test_without_steps_the_start_is_kept(self, steps):
@@ -97,7 +98,7 @@ class TestInvert:
         """
         result = found({"steps": steps})
 
-        assert torch.equal(result.distance, result.distance_start)
+        assert torch.equal(result.after.distance, result.before.distance)
         assert torch.equal(result.latents, result.latents[:, :1].expand(-1, 6, -1))
 
     def test_tells_where_it_is(self):
@@ -135,14 +136,28 @@ class TestInvert:
 
 
 class TestStarts:
-    def test_all_ways_are_compared_where_asked_for(self):
+    @pytest.mark.parametrize(
+        ("changes", "compared"),
+        [
+            ({}, {"samples", "best_of", "mean"}),
+            ({"start": "best_of"}, {"samples", "best_of", "mean"}),
+            ({"start": "mean"}, {"mean"}),
+            ({"start": "mean", "compare_starts": True}, {"samples", "best_of", "mean"}),
+        ],
+    )
+    def test_ways_are_compared_that_cost_no_more_samples(self, changes, compared):
         """
-        Each has a distance for each image; the one taken is the start's.
+        Where the start needs samples all ways have a distance, elsewhere if that is asked for.
         """
-        result = found({"steps": 3}, compare_starts=True)
+        assert set(found({"steps": 0, **changes}).start_distances) == compared
 
-        assert set(result.start_distances) == {"samples", "best_of", "mean"}
-        assert torch.equal(result.distance_start, result.start_distances["samples"])
+    def test_the_way_that_is_taken_is_the_start(self):
+        """
+        Its distances are those before the search.
+        """
+        result = found({"steps": 3})
+
+        assert torch.equal(result.before.distance, result.start_distances["samples"])
         assert result.start_distances["best_of"].mean() < result.start_distances["mean"].mean()
 
     def test_the_mean_needs_no_samples(self):
@@ -164,6 +179,19 @@ class TestStarts:
             found({"start": "encoder"})
 
 
+class TestSeconds:
+    def test_are_shared_by_the_images_of_a_batch(self):
+        """
+        Each image has its part of the time of its steps, and all parts are less than the whole.
+        """
+        result = found({"steps": 30})
+
+        shares = result.image_seconds
+        assert (shares > 0).all()
+        assert torch.equal(shares, shares[:1].expand(3))
+        assert float(shares.sum()) < result.seconds
+
+
 class TestPatience:
     def test_saves_steps(self):
         """
@@ -174,7 +202,7 @@ class TestPatience:
 
         assert through.iterations.tolist() == [99, 99, 99]
         assert (patient.iterations < 99).all()
-        assert (patient.distance < patient.distance_start).all()
+        assert (patient.after.distance < patient.before.distance).all()
 
 
 class TestMasks:
@@ -207,7 +235,7 @@ class TestMasks:
         square = ((drawn - images) / 2).square().mean(dim=1)
 
         torch.testing.assert_close(
-            result.mse, torch.stack([square[i][content[i]].mean() for i in (0, 1)])
+            result.after.mse, torch.stack([square[i][content[i]].mean() for i in (0, 1)])
         )
 
     @pytest.mark.parametrize(
@@ -275,8 +303,9 @@ class TestResuming:
 
         whole = found(changes)
         assert torch.equal(resumed.latents, whole.latents)
-        assert torch.equal(resumed.distance_start, whole.distance_start)
+        assert torch.equal(resumed.before.distance, whole.before.distance)
         assert torch.equal(resumed.iterations, whole.iterations)
+        assert np.array_equal(resumed.before.pixels, whole.before.pixels)
         assert second.told[0][0] == "optimising"
         assert 25 < second.told[0][1] <= 33
 
@@ -290,6 +319,7 @@ class TestResuming:
         second = found({"steps": 30}, report=again, keeper=keeper)
 
         assert torch.equal(first.latents, second.latents)
+        assert torch.equal(first.image_seconds, second.image_seconds)
         assert again.told == []
 
     @pytest.mark.parametrize("other", [{"changes": {"learning_rate": 0.1}}, {"n": 2}])
@@ -342,7 +372,7 @@ class TestOutOfMemory:
         result = found({"steps": 50}, n=5, distance=distance)
 
         whole = found({"steps": 50}, n=5)
-        torch.testing.assert_close(result.distance, whole.distance, rtol=0.1, atol=0.01)
+        torch.testing.assert_close(result.after.distance, whole.after.distance, rtol=0.1, atol=0.01)
         assert result.iterations.tolist() == [49] * 5
         assert result.notes[0] == "out of memory with 5 images at once; went on with 2"
         assert max(distance.sizes[first:]) == most
@@ -359,7 +389,7 @@ class TestMeasured:
 
         result = inversion.measured(generator, images, ws, random_distance(0, CPU))
 
-        assert float(result.mse.max()) < 1e-10
+        assert float(result.after.mse.max()) < 1e-10
         assert torch.equal(result.latents, ws)
 
 

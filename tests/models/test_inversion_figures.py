@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from support.networks import small_generator
@@ -11,22 +12,37 @@ from models.seeding import philox
 class TestSimilarities:
     def test_are_of_images_from_0_to_1(self):
         """
-        Each image's own, 1 where it is the same; tensors run from -1 to 1, the measure from 0.
+        Each image's own, 1 where it is the same; pixels run to 255, the measure to 1.
         """
-        images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        other = torch.stack([images[0], images[1] * 0.5])
+        images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+        other = np.stack([images[0], images[1] // 2])
 
         same, worse = similarities(images, other)
 
-        pair = [(x.permute(1, 2, 0).numpy() + 1) / 2 for x in (images[1], other[1])]
-        assert (same, worse) == (pytest.approx(1), pytest.approx(ssim(*pair)))
+        expected = ssim(images[1] / 255, other[1] / 255)
+        assert (same, worse) == (pytest.approx(1), pytest.approx(expected))
         assert worse < 0.9
+
+    def test_are_of_each_images_content(self):
+        """
+        An image whose content is the same is the same; one with none away from its edge has none.
+        """
+        images = np.random.default_rng(0).integers(0, 256, (2, 32, 16, 3), np.uint8)
+        other = images.copy()
+        other[:, 20:] = 0
+        content = np.zeros((2, 32, 16), dtype=bool)
+        content[0, :14] = True
+        content[1, 0] = True
+
+        assert similarities(images, other, content) == [pytest.approx(1), None]
 
     def test_small_images_have_none(self):
         """
         Where the window does not fit there is no figure.
         """
-        assert similarities(torch.zeros(1, 3, 8, 16), torch.zeros(1, 3, 8, 16)) == [None]
+        small = np.zeros((1, 8, 16, 3), np.uint8)
+
+        assert similarities(small, small) == [None]
 
 
 class TestLatentDistances:

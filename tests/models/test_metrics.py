@@ -227,6 +227,25 @@ class TestImages:
         assert math.isclose(float(np.mean(values)), ssim(x, y), rel_tol=1e-9)
         assert math.isclose(1.0, ssim(x, x))
 
+    def test_ssim_of_content_minds_only_windows_around_it(self):
+        """
+        What lies farther than a window from the content has no part; without windows it is NaN.
+        """
+        stream = np.random.default_rng(1)
+        x = stream.random((40, 13, 1))
+        y = np.clip(x + stream.normal(0, 0.2, x.shape), 0, 1)
+        content = np.zeros((40, 13), dtype=bool)
+        content[10:20] = True
+        near, far = y.copy(), y.copy()
+        near[14] = far[30] = 0
+
+        whole = ssim(x[5:25], y[5:25])
+
+        assert math.isclose(whole, ssim(x, y, content), rel_tol=1e-9)
+        assert math.isclose(whole, ssim(x, far, content), rel_tol=1e-9)
+        assert ssim(x, near, content) < whole
+        assert math.isnan(ssim(x, y, np.zeros((40, 13), dtype=bool)))
+
     def test_ssim_needs_room_for_a_window(self):
         """
         Images smaller than the window are refused with their size.

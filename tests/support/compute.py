@@ -16,9 +16,9 @@ from models.data.images import encode_png
 from models.data.kinds import kind_of
 from models.data.manifest import DatasetItem, DatasetManifest, ItemFile
 from models.data.statistics import counter_of
-from models.generation import as_pixels
 from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 from models.latents import mapped
+from models.pixels import as_pixels
 from models.seeding import philox
 from workers import keys
 from workers.params import (

@@ -133,6 +133,47 @@ def test_says_what_it_started_from(made, start):
     assert made.document(f"inversions/inv_{start}/report.json")["start"] == {"from": start}
 
 
+def test_reports_how_near_the_starts_were_and_the_latents_are(made):
+    """
+    Each figure before and after, of each image and on average, and the ways that were compared.
+    """
+    invert.run(step(made, "inv_report", steps=40))
+
+    report = made.document("inversions/inv_report/report.json")
+    for figures in (*report["images"], report["summary"]):
+        assert figures["distance"] < figures["distance_start"]
+        assert figures["psnr"] > figures["psnr_start"]
+        assert figures["mse"] < figures["mse_start"]
+        assert figures["ssim"] != figures["ssim_start"]
+        assert figures["seconds"] > 0
+    assert set(report["starts"]) == {"samples", "best_of", "mean"}
+    assert report["starts"]["samples"] == pytest.approx(report["summary"]["distance_start"])
+
+
+def overview(world, inversion_id):
+    """
+    The picture of an inversion: its columns [rows of pixels, 4 pictures, pixels of each].
+    """
+    path = world.document(f"inversions/{inversion_id}/report.json")["overview"]
+    sheet = decode_image(world.store.get(f"acme/inversions/{inversion_id}/{path}"), "overview")
+    gap = 4
+    return sheet[:, gap:].reshape(len(sheet), 4, -1, 3)
+
+
+def test_shows_real_start_reconstruction_and_difference(made):
+    """
+    Four pictures a row; without steps the start is the reconstruction.
+    """
+    invert.run(step(made, "inv_still", steps=0))
+    invert.run(step(made, "inv_moved", steps=40))
+
+    still, moved = overview(made, "inv_still"), overview(made, "inv_moved")
+    rows = slice(48, 48 + 192)
+    assert np.array_equal(still[rows, 1], still[rows, 2])
+    assert not np.array_equal(moved[rows, 1], moved[rows, 2])
+    assert np.array_equal(still[rows, 1], moved[rows, 1])
+
+
 def test_an_encoders_guess_needs_an_encoder():
     """
     That is refused before there is a job.

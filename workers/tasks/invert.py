@@ -6,18 +6,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.data.fitting import Fit
+from models.data.images import Pixels
 from models.data.pictures import contact_sheet, difference
 from models.data.resampling import nearest
 from models.encoders.encoder import Encoder
-from models.generation import as_pixels
 from models.inversion import Inversion, invert, measured, prepared
 from models.inversion_figures import latent_distances, similarities
 from models.latent_files import read_latents, write_latents
 from models.outliers import outliers
 from models.perceptual import Distance
+from models.pixels import as_pixels
 from models.stylegan2.networks import Generator
 from workers import keys
 from workers.errors import TaskFailed
@@ -47,7 +49,6 @@ def run(context: TaskContext) -> None:
     params, keeper = context.params(InversionParams), BucketKeeper(context)
     generator = parents.generator(context, params.generator_id)
     targets = _targets(context, params, generator)
-    names, images = targets.names, targets.images
     distance = context.runtime.distance(params.config.distance, params.config.seed)
     found, start = _latents(context, params, generator, targets, distance, keeper)
     report = {
@@ -59,10 +60,11 @@ def run(context: TaskContext) -> None:
         "generator_id": params.generator_id,
         "dataset_id": params.dataset_id,
     }
-    columns = _columns(generator, images, found, params.config.seed)
+    strips = _Strips.of(targets, found)
+    columns = _columns(generator, strips, found, params.config.seed)
     flagged = outliers(columns["distance"])
-    figures = _figures(names, columns, flagged, found)
-    files = _write_files(context, names, images, found, flagged)
+    figures = _figures(targets.names, columns, flagged, found)
+    files = _write_files(context, targets.names, strips, found, flagged)
     context.put_json(final, {**report, **files, **figures})
     keeper.forget()
 
@@ -140,25 +142,54 @@ def _encoder(context: TaskContext, params: InversionParams) -> Encoder | None:
     return parents.encoder(context, params.encoder_id)
 
 
+@dataclass(frozen=True)
+class _Strips:
+    """The same pictures real, from the start's codes and from those found: uint8 [N, H, W, 3].
+
+    Around the content of a picture that was fitted to the canvas all three are as the real one.
+
+    Attributes:
+        content: bool [N, H, W]; None for everywhere.
+    """
+
+    real: Pixels
+    before: Pixels
+    after: Pixels
+    content: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, targets: _Targets, found: Inversion) -> "_Strips":
+        """The strips of an inversion."""
+        real = as_pixels(targets.images, (targets.images.shape[2], targets.images.shape[3]))
+        drawn = [found.before.pixels, found.after.pixels]
+        content = None if targets.masks is None else targets.masks.numpy()
+        if content is not None:
+            drawn = [np.where(content[..., None], pixels, real) for pixels in drawn]
+        return cls(real, drawn[0], drawn[1], content)
+
+    def row(self, at: int) -> list[Pixels]:
+        """Those of one picture, and what the last differs in from the first."""
+        real, before, after = self.real[at], self.before[at], self.after[at]
+        return [real, before, after, difference(real, after)]
+
+
 def _write_files(
     context: TaskContext,
     names: Sequence[str],
-    images: Tensor,
+    strips: _Strips,
     found: Inversion,
     flagged: Sequence[int],
 ) -> dict[str, Any]:
-    """The latents, and images beside their reconstructions and what differs, the worst first."""
+    """The latents, and pictures of how each image was come nearer to, the worst first."""
     path = context.scratch / "latents.safetensors"
     write_latents(path, found.latents, names)
-    size = (images.shape[2], images.shape[3])
-    order = found.distance.argsort(descending=True, stable=True)[:SHOWN]
-    real, redrawn = (as_pixels(i[order], size) for i in (images, found.reconstructions))
-    rows = [[one, other, difference(one, other)] for one, other in zip(real, redrawn, strict=True)]
+    distance = found.after.distance
+    order = distance.argsort(descending=True, stable=True)[:SHOWN].tolist()
+    rows = [strips.row(at) for at in order]
     titles = [
-        f"{names[at]}   {found.distance[at]:.3f}   {'outlier' if at in flagged else ''}"
-        for at in order.tolist()
+        f"{names[at]}   {distance[at]:.3f}   {'outlier' if at in flagged else ''}" for at in order
     ]
-    captions = ("image", "reconstruction", "difference")
+    captions = ("image", "start", "reconstruction", "difference")
     return {
         "latents": publish(context, path, attempt_path(context, "latents.safetensors")),
         "overview": publish_picture(
@@ -170,17 +201,21 @@ def _write_files(
 
 
 def _columns(
-    generator: Generator, images: Tensor, found: Inversion, seed: int
+    generator: Generator, strips: _Strips, found: Inversion, seed: int
 ) -> dict[str, list[Any]]:
-    """How good the latents are, each figure of all images."""
+    """How good the latents are, and the starts were, each figure of all images."""
+    judgements = {"_start": (found.before, strips.before), "": (found.after, strips.after)}
+    columns: dict[str, list[Any]] = {}
+    for when, (judgement, pixels) in judgements.items():
+        columns[f"distance{when}"] = judgement.distance.tolist()
+        columns[f"mse{when}"] = judgement.mse.tolist()
+        columns[f"psnr{when}"] = judgement.psnr.tolist()
+        columns[f"ssim{when}"] = similarities(strips.real, pixels, strips.content)
     return {
-        "distance_start": found.distance_start.tolist(),
-        "distance": found.distance.tolist(),
-        "mse": found.mse.tolist(),
-        "psnr": found.psnr.tolist(),
-        "ssim": similarities(images, found.reconstructions),
+        **columns,
         "latent_distance": latent_distances(generator, found.latents, seed),
         "iterations": found.iterations.tolist(),
+        "seconds": found.image_seconds.tolist(),
     }
 
 
@@ -190,7 +225,7 @@ def _figures(
     flagged: Sequence[int],
     found: Inversion,
 ) -> dict[str, Any]:
-    """The same image by image, and on average."""
+    """The same image by image, and on average; but `seconds` of all are those of the job."""
     images = [
         {"key": name, **{c: values[at] for c, values in columns.items()}, "outlier": at in flagged}
         for at, name in enumerate(names)
@@ -200,6 +235,7 @@ def _figures(
         "images": images,
         "outliers": [names[at] for at in flagged],
         "notes": found.notes,
+        "starts": {name: float(d.mean()) for name, d in found.start_distances.items()},
         "summary": {**means, "seconds": found.seconds},
     }
 

@@ -3,8 +3,9 @@
 from models.checkpoints.inspection import OpenedGenerator, open_generator
 from models.checkpoints.neutral import save_generator
 from models.data.pictures import contact_sheet
-from models.generation import as_pixels, batch_size
+from models.generation import batch_size
 from models.latents import mapped
+from models.pixels import as_pixels
 from models.seeding import philox
 from models.stylegan2.networks import Generator
 from workers import keys

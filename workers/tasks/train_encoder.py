@@ -16,8 +16,8 @@ from models.encoders.encoder import Encoder
 from models.encoders.neutral import save_encoder
 from models.encoders.training import train_encoder
 from models.encoders.training_data import validation_batch
-from models.generation import as_pixels
 from models.inversion import prepared
+from models.pixels import as_pixels
 from models.stylegan2.networks import Generator
 from workers import keys
 from workers.errors import TaskFailed
