@@ -5,7 +5,9 @@
 #   make up      the service and its workers, until Ctrl-C
 #   make check   format, lint, types, import contracts, docker files: what CI checks
 #   make bench   the figures of quality, speed and memory, as JSON in tests/benchmarks/results/
+#   make chaos   faults at random moments: 300 runs in which no job may be lost (about 45 minutes)
 #   make fuzz    half an hour of broken files for the checkpoint reader
+#   make fuzz-api  20,000 requests made from the OpenAPI document, by schemathesis
 #   make format  put the code into shape
 
 PYTHON ?= python3
@@ -16,7 +18,7 @@ STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test up check bench fuzz format lock clean
+.PHONY: install demo test up check bench chaos fuzz fuzz-api format lock clean
 
 install: $(STAMP)
 
@@ -57,10 +59,19 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 # Not in the lock: only this needs it.
 fuzz: $(STAMP) | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --target .tools/fuzz --no-deps atheris==3.0.0
 	PYTHONPATH=.tools/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
+
+# An environment of its own: schemathesis brings other versions of our packages.
+fuzz-api: $(STAMP) | $(UV)
+	test -x .tools/fuzz-api/bin/st || { $(UV) venv --quiet --python $(BIN)/python .tools/fuzz-api && \
+	  $(UV) pip install --quiet --python .tools/fuzz-api/bin/python schemathesis==4.32.5; }
+	$(BIN)/python -m tests.fuzz.api $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -13,6 +13,23 @@ HandsOffError
 
 from collections.abc import Sequence
 
+_LONGEST_NAME, _LONGEST_PROBLEM = 300, 1500
+
+
+def legible(text: str, most: int) -> str:
+    """A stranger's text as it can be shown and stored: cut after so many characters, and UTF-8.
+
+    JSON and file names can spell half a character, which no answer and no record can hold.
+    """
+    if len(text) > most:
+        text = f"{text[:most]}… ({len(text):,} characters)"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def legible_problem(file: str, problem: str) -> tuple[str, str]:
+    """A file's name and what is wrong with it, both `legible`: a name may be a megabyte long."""
+    return legible(file, _LONGEST_NAME), legible(problem, _LONGEST_PROBLEM)
+
 
 class HandsOffError(Exception):
     """Root of all errors of `models`."""
@@ -51,9 +68,8 @@ class InvalidImage(HandsOffError):
     """
 
     def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"{name}: {problem}")
-        self.name = name
-        self.problem = problem
+        self.name, self.problem = legible_problem(name, problem)
+        super().__init__(f"{self.name}: {self.problem}")
 
 
 class InvalidDataset(HandsOffError):
@@ -66,6 +82,7 @@ class InvalidDataset(HandsOffError):
 
     def __init__(self, problems: Sequence[tuple[str, str]], *, complete: bool = True) -> None:
         count = f"{len(problems)}{'' if complete else ' or more'}"
+        problems = [legible_problem(*each) for each in problems]
         (name, problem), *others = problems
         first = f"{name}: {problem}"
         super().__init__(

@@ -4,10 +4,12 @@ import logging
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from service.app import create_app
 from service.auth import refusal_to_bind
+from service.services import Services
 from service.settings import ServiceSettings
 from workers.errors import WorkersError
 from workers.logs import configure_logs
@@ -20,9 +22,9 @@ def main() -> int:
     """Serve until a signal; `EXIT_SETTINGS` where the settings are wrong or forbid it."""
     try:
         settings = ServiceSettings()
-        if refusal := refusal_to_bind(settings.host, settings.allow_remote):
-            return _refuse(refusal)
         app = create_app(settings)
+        if refusal := _refusal(app, settings):
+            return _refuse(refusal)
     except ValidationError as error:
         return _refuse(*(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors()))
     except (ValueError, WorkersError) as error:
@@ -41,6 +43,14 @@ def main() -> int:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     return 0
+
+
+def _refusal(app: FastAPI, settings: ServiceSettings) -> str | None:
+    """Why the service must not listen where it is told to; the bucket is asked where it matters."""
+    if refusal_to_bind(settings.host, settings.allow_remote) is None:
+        return None
+    services: Services = app.state.services
+    return refusal_to_bind(settings.host, settings.allow_remote, services.door.is_guarded())
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

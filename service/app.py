@@ -8,7 +8,14 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.middleware import BodyLimit, HostCheck, RequestContext
+from service.middleware import (
+    Authentication,
+    BodyLimit,
+    HostCheck,
+    RequestContext,
+    TenantLimits,
+)
+from service.openapi import declare_keys
 from service.problems import add_problem_handlers, problem_schemas
 from service.routes import (
     datasets,
@@ -21,6 +28,7 @@ from service.routes import (
     jobs,
     label_generators,
     uploads,
+    webhooks,
 )
 from service.routes.files import files_router
 from service.services import Services, connect_services
@@ -36,6 +44,7 @@ _TAGS = [
     {"name": "generations", "description": "Labelled images without end, in shards."},
     {"name": "evaluations", "description": "What generated labels are worth."},
     {"name": "jobs", "description": "All work that takes time."},
+    {"name": "webhooks", "description": "Be told how jobs end, without asking."},
     {"name": "health", "description": "For those who keep the service running."},
 ]
 _DESCRIPTION = """\
@@ -53,6 +62,7 @@ class Api(FastAPI):
         """The document, with the schemas that the declared refusals refer to."""
         document = super().openapi()
         document["components"]["schemas"] |= problem_schemas()
+        declare_keys(document)
         return document
 
 
@@ -67,6 +77,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.door.look()
         yield
         await services.close()
 
@@ -83,7 +94,9 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     add_problem_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=_body_limit(settings))
+    app.add_middleware(TenantLimits, rate=services.rate, quotas=services.quotas)
     app.add_middleware(HostCheck, allow_remote=settings.allow_remote)
+    app.add_middleware(Authentication, door=services.door)
     app.add_middleware(RequestContext, metrics=services.metrics)
     app.include_router(uploads.router)
     for resource in (
@@ -98,6 +111,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
         app.include_router(resource.router)
         app.include_router(files_router(resource.COLLECTION))
     app.include_router(jobs.router)
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     return app
 

@@ -3,15 +3,26 @@
 ServiceError
 ├── Unprocessable          a field's value cannot be meant
 │   ├── ChecksumMismatch   the bytes are not those that were announced
-│   └── SourceNotAllowed   an address that the operator has not allowed
+│   ├── SourceNotAllowed   an address that the operator has not allowed
+│   └── ReceiverNotAllowed an address that nothing may be sent to
 ├── Conflict               the request is well formed, but not now
 │   ├── NotReady           something it is made of is not ready, nor on its way
 │   ├── KeyReused          the Idempotency-Key belongs to another request
 │   ├── DatasetSealed      a sealed dataset does not change
 │   ├── DatasetEmpty       nothing to seal
 │   ├── ItemExists         another item has that key
+│   ├── HasDependants      something is made of what is to be deleted
+│   ├── StillRunning       what is to be deleted still changes
+│   ├── WasDeleted         what the Idempotency-Key made has been deleted
+│   ├── TooManyWebhooks    the tenant has as many as it may
 │   └── JobEnded           nothing is left to cancel
 ├── InsufficientStorage    the store has too little room
+├── KeyMissing             nobody has said who asks
+├── KeyInvalid             who asks is not known, or not any more
+├── ScopeMissing           the key is good for less than this
+├── QuotaExceeded          more than the tenant may use
+│   └── TooManyJobs        not until some of its jobs have ended
+├── TooManyRequests        more than the tenant may send in a minute
 ├── BodyTooLarge           more bytes than this route takes
 ├── UnsupportedMediaType   a body that is not JSON where JSON is wanted
 ├── TooSlow                a body of which nothing more comes
@@ -87,6 +98,10 @@ class SourceNotAllowed(Unprocessable):
     """An address that the operator has not allowed."""
 
 
+class ReceiverNotAllowed(Unprocessable):
+    """An address that nothing may be sent to."""
+
+
 class Conflict(ServiceError):
     """The request is well formed, but not now."""
 
@@ -111,12 +126,52 @@ class ItemExists(Conflict):
     """Another item of the dataset has that key."""
 
 
+class HasDependants(Conflict):
+    """Something is made of what is to be deleted."""
+
+
+class StillRunning(Conflict):
+    """What is to be deleted still changes."""
+
+
+class WasDeleted(Conflict):
+    """What the Idempotency-Key made has been deleted."""
+
+
+class TooManyWebhooks(Conflict):
+    """The tenant has as many as it may."""
+
+
 class JobEnded(Conflict):
     """Nothing is left to cancel."""
 
 
 class InsufficientStorage(ServiceError):
     """The store has too little room."""
+
+
+class KeyMissing(ServiceError):
+    """Nobody has said who asks."""
+
+
+class KeyInvalid(ServiceError):
+    """Who asks is not known, or not any more."""
+
+
+class ScopeMissing(ServiceError):
+    """The key is good for less than what is asked."""
+
+
+class QuotaExceeded(ServiceError):
+    """It would be more than the tenant may use."""
+
+
+class TooManyJobs(QuotaExceeded):
+    """The tenant has as many unfinished jobs as it may."""
+
+
+class TooManyRequests(ServiceError):
+    """The tenant has sent as many requests as it may for now."""
 
 
 class BodyTooLarge(HTTPException, ServiceError):
@@ -183,6 +238,9 @@ ANSWERS: Mapping[type[Exception], Answer] = {
         HTTPStatus(422), "checksum_mismatch", "The bytes are not those that were announced"
     ),
     SourceNotAllowed: Answer(HTTPStatus(422), "source_not_allowed", "The address is not allowed"),
+    ReceiverNotAllowed: Answer(
+        HTTPStatus(422), "receiver_not_allowed", "Nothing may be sent to that address"
+    ),
     NotFound: Answer(HTTPStatus.NOT_FOUND, "not_found", "There is no such thing"),
     ObjectNotFound: Answer(
         HTTPStatus.NOT_FOUND,
@@ -197,8 +255,24 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     DatasetSealed: Answer(HTTPStatus.CONFLICT, "dataset_sealed", "The dataset is sealed"),
     DatasetEmpty: Answer(HTTPStatus.CONFLICT, "dataset_empty", "The dataset is empty"),
     ItemExists: Answer(HTTPStatus.CONFLICT, "item_exists", "The item's key is taken"),
+    HasDependants: Answer(HTTPStatus.CONFLICT, "has_dependants", "Something depends on it"),
+    StillRunning: Answer(HTTPStatus.CONFLICT, "still_running", "A job of it has not ended"),
+    WasDeleted: Answer(HTTPStatus.CONFLICT, "was_deleted", "It has been deleted"),
+    TooManyWebhooks: Answer(
+        HTTPStatus.CONFLICT, "too_many_webhooks", "The tenant has as many webhooks as it may"
+    ),
     JobEnded: Answer(HTTPStatus.CONFLICT, "job_ended", "The job has ended"),
     IllegalTransition: Answer(HTTPStatus.CONFLICT, "job_ended", "The job has ended"),
+    KeyMissing: Answer(HTTPStatus.UNAUTHORIZED, "key_missing", "An API key is wanted"),
+    KeyInvalid: Answer(HTTPStatus.UNAUTHORIZED, "key_invalid", "The API key does not count"),
+    ScopeMissing: Answer(HTTPStatus.FORBIDDEN, "scope_missing", "The API key is not for this"),
+    QuotaExceeded: Answer(HTTPStatus.FORBIDDEN, "quota_exceeded", "The tenant's quota is used up"),
+    TooManyJobs: Answer(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_jobs", "Too many unfinished jobs", retry_after=30
+    ),
+    TooManyRequests: Answer(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"
+    ),
     BodyTooLarge: Answer(HTTPStatus(413), "body_too_large", "The body is too large"),
     UnsupportedMediaType: Answer(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"

@@ -13,11 +13,11 @@ from redis import Redis
 
 from service.pagination import decode_cursor, encode_cursor, invalid_cursor
 from workers import keys
+from workers import redis_names as names
 from workers.errors import ObjectNotFound
 from workers.resources import Resource
 from workers.storage.base import ObjectStore
 
-_PREFIX = "handsoff:index"
 _MEMBER = re.compile(r"\d{16}:[a-z]+_[0-9a-z]{1,64}")
 
 
@@ -35,7 +35,9 @@ class ResourceIndex:
 
     def add(self, tenant: str, collection: str, resource_id: str, created_at: datetime) -> None:
         """Note a resource that is about to be written; noting it twice changes nothing."""
-        self._redis.zadd(_name(tenant, collection), {_member(resource_id, created_at): 0})
+        self._redis.zadd(
+            names.resources(tenant, collection), {names.by_age(resource_id, created_at): 0}
+        )
 
     def page(
         self, tenant: str, collection: str, limit: int, after: str | None
@@ -47,14 +49,16 @@ class ResourceIndex:
         """
         start = "+" if after is None else f"({_member_in(after)}"
         self._rebuild_if_lost(tenant, collection)
-        found = self._redis.zrevrangebylex(_name(tenant, collection), start, "-", 0, limit + 1)
+        found = self._redis.zrevrangebylex(
+            names.resources(tenant, collection), start, "-", 0, limit + 1
+        )
         members = [str(member) for member in found]
         page = members[:limit]
         cursor = encode_cursor(page[-1]) if len(members) > limit else None
         return [member.partition(":")[2] for member in page], cursor
 
     def _rebuild_if_lost(self, tenant: str, collection: str) -> None:
-        marker = f"{_name(tenant, collection)}:complete"
+        marker = f"{names.resources(tenant, collection)}:complete"
         if self._redis.exists(marker):
             return
         for resource in _in_bucket(self._store, tenant, collection):
@@ -68,15 +72,6 @@ def _in_bucket(store: ObjectStore, tenant: str, collection: str) -> Iterator[Res
         with suppress(ObjectNotFound):  # Died before it was written.
             document = store.get(keys.description(tenant, collection, resource_id))
             yield Resource.model_validate_json(document)
-
-
-def _name(tenant: str, collection: str) -> str:
-    return f"{_PREFIX}:{tenant}:{collection}"
-
-
-def _member(resource_id: str, created_at: datetime) -> str:
-    """Microseconds of its birth, then its id: texts that sort by age."""
-    return f"{int(created_at.timestamp() * 1_000_000):016d}:{resource_id}"
 
 
 def _member_in(after: str) -> str:

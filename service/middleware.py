@@ -7,16 +7,25 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.auth import is_meant_for_us
-from service.errors import BodyTooLarge, UnknownHost
+from service.api_keys import without_secrets
+from service.auth import OPEN_PATHS, caller_of, is_meant_for_us, scope_of, set_caller
+from service.door import Door
+from service.errors import BodyTooLarge, ServiceError, UnknownHost
 from service.metrics import Metrics
 from service.problems import REQUEST_ID, problem_response
+from service.quotas import Quotas
+from service.rate import RateLimiter
+from workers.errors import WorkersError
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -79,16 +88,71 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", _UNROUTED)
         self._metrics.observe(scope["method"], route, status, seconds)
         level = log.debug if scope["path"] in _QUIET else log.info
-        client = scope.get("client")
+        client, caller = scope.get("client"), caller_of(scope)
         level(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=without_secrets(scope["path"]),
             route=route,
             status=status or None,  # None: the client went away first.
             milliseconds=round(seconds * 1000, 2),
             client=client[0] if client else None,
+            tenant=caller.tenant if caller else None,
+            key=caller.key_id if caller else None,
         )
+
+
+class Authentication:
+    """Lets nobody in whom the door does not admit, on whatever path; see `service.door`.
+
+    Not a dependency of routes, for then one of them could be forgotten.
+    """
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).getlist("authorization")
+        try:
+            caller = await self._door.admit(sent, scope_of(scope["method"], scope["path"]))
+        except (ServiceError, WorkersError) as error:
+            await _refused(scope, error)(scope, receive, send)
+            return
+        set_caller(scope, caller)
+        with structlog.contextvars.bound_contextvars(tenant=caller.tenant):
+            await self._app(scope, receive, send)
+
+
+class TenantLimits:
+    """Holds tenants to their requests a minute, and their bytes; see `rate` and `quotas`."""
+
+    def __init__(self, app: ASGIApp, rate: RateLimiter, quotas: Quotas) -> None:
+        self._app = app
+        self._rate = rate
+        self._quotas = quotas
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            await self._check(scope)
+        except (ServiceError, WorkersError) as error:
+            await _refused(scope, error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        caller = caller_of(scope)
+        if caller is None:
+            return
+        await self._rate.take(caller.tenant, caller.quota.rpm or 0)
+        if caller.quota.bytes and scope["method"] in {"POST", "PUT"}:
+            size = _announced(scope) or 0
+            await run_in_threadpool(self._quotas.admit_bytes, caller.tenant, caller.quota, size)
 
 
 class HostCheck:
@@ -101,7 +165,10 @@ class HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         host = Headers(scope=scope).get("host", "") if scope["type"] == "http" else "localhost"
-        if is_meant_for_us(host, self._allow_remote):
+        caller = caller_of(scope)
+        # Whoever has a key means us, and what is open to all tells nothing that is worth a trick.
+        is_beyond_doubt = caller is None or caller.key_id is not None
+        if is_beyond_doubt or is_meant_for_us(host, self._allow_remote):
             await self._app(scope, receive, send)
             return
         refusal = UnknownHost(
@@ -130,9 +197,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._limit(scope["method"], scope["path"])
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit:
+        if (_announced(scope) or 0) > limit:
             await problem_response(scope, BodyTooLarge(limit))(scope, receive, send)
+            return
+        if _has_two_lengths(scope):
+            await problem_response(scope, _two_lengths())(scope, receive, send)
             return
         seen = 0
 
@@ -145,6 +214,32 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    """Whether the body is said to end in two ways, of which a proxy may have taken the other."""
+    headers = Headers(scope=scope)
+    return "content-length" in headers and "transfer-encoding" in headers
+
+
+def _two_lengths() -> HTTPException:
+    """The refusal; with it the connection ends, for what follows may be no request."""
+    detail = "send either Content-Length or Transfer-Encoding, not both"
+    return HTTPException(HTTPStatus.BAD_REQUEST, detail, {"Connection": "close"})
+
+
+def _announced(scope: Scope) -> int | None:
+    """How many bytes the body is said to have."""
+    announced = Headers(scope=scope).get("content-length", "")
+    return int(announced) if announced.isdecimal() else None
+
+
+def _refused(scope: Scope, error: Exception) -> Response:
+    """The answer to an error; what failed us, and where, is for the log."""
+    response = problem_response(scope, error)
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request refused", status=response.status_code, error=str(error))
+    return response
 
 
 def _request_id(scope: Scope) -> str:

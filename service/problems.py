@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from models.errors import HandsOffError
+from models.errors import HandsOffError, legible
 from service.errors import (
     FieldError,
     ServiceError,
@@ -32,6 +32,8 @@ MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "handsoff.request_id"  # Where the middleware leaves it in the ASGI scope.
 _SCHEMAS = "#/components/schemas/{model}"
 _SHOWN = 80  # Characters of a wrong value that a problem repeats.
+_LONGEST = 2000  # Characters of what is said; the request may have been a megabyte.
+_MOST_FIELDS = 50
 
 
 class ProblemError(BaseModel):
@@ -88,7 +90,7 @@ def problem_response(scope: Scope, error: Exception) -> Response:
         "type": f"urn:handsoff:problem:{answer.code}",
         "title": answer.title,
         "status": status,
-        "detail": answer.detail or _words(scope, error),
+        "detail": answer.detail or legible(_words(scope, error), _LONGEST),
         "instance": scope["path"],
         "code": answer.code,
         "request_id": scope.get(REQUEST_ID, ""),
@@ -126,11 +128,15 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route declares in OpenAPI for the errors it answers; 422, 500 and 503 always."""
+    """What a route declares in OpenAPI for the errors it answers; 422, 500 and 503 always.
+
+    With a body that may be too large (413) also 400: one that cannot be read at all.
+    """
     shape = {"schema": {"$ref": _SCHEMAS.format(model=Problem.__name__)}}
+    torn = {400} if 413 in statuses else set()
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}
-        for status in sorted({*statuses, 422, 500, 503})
+        for status in sorted({*statuses, *torn, 422, 500, 503})
     }
 
 
@@ -141,9 +147,10 @@ def problem_schemas() -> dict[str, Any]:
 
 
 def _methods(app: FastAPI, path: str) -> set[str]:
-    """The methods of all routes that have a path."""
-    contexts = iter_route_contexts(app.routes)
-    return {m for c in contexts if c.path_regex.fullmatch(path) for m in c.methods or ()}
+    """The methods of all routes that have a path; of those that spell it out, where some do."""
+    found = [c for c in iter_route_contexts(app.routes) if c.path_regex.fullmatch(path)]
+    literal = [c for c in found if c.path == path]
+    return {m for c in literal or found for m in c.methods or ()}
 
 
 def _field(error: FieldError) -> dict[str, str]:
@@ -172,8 +179,10 @@ def _explained(scope: Scope, error: RequestValidationError) -> Exception:
             "the body's Content-Type is not application/json",
             "send the header Content-Type: application/json",
         )
-    fields = [_found(e, error.body) for e in found]
+    fields = [_found(e, error.body) for e in found[:_MOST_FIELDS]]
     detail = "; ".join(f"{f.pointer.lstrip('/') or f.place}: {f.detail}" for f in fields)
+    if len(found) > _MOST_FIELDS:
+        detail = f"{len(found)} fields are wrong, the first {_MOST_FIELDS}: {detail}"
     return Unprocessable(detail, "correct what `errors` names", fields)
 
 
@@ -187,7 +196,7 @@ def _found(error: Mapping[str, Any], body: object) -> FieldError:
     if place == "body":
         path = list(_without_tags(path, body, error["type"] == "missing"))
     pointer = "".join(f"/{_escaped(str(part))}" for part in path)
-    return FieldError(pointer, "".join(_sentence(error)), str(place))
+    return FieldError(legible(pointer, 200), legible("".join(_sentence(error)), 500), str(place))
 
 
 def _without_tags(path: Sequence[str | int], body: Any, is_missing: bool) -> Iterator[str | int]:

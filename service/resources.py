@@ -6,12 +6,12 @@ cannot disagree with it.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from service.errors import FieldError, NotReady, Unprocessable
+from service.errors import FieldError, NotReady, Unprocessable, WasDeleted
 from service.index import ResourceIndex
 from service.schemas import JobBody, ResourceBody, ResourceState
 from workers import keys
@@ -118,7 +118,7 @@ def body_of(view: View) -> ResourceBody:
     resource = view.resource
     here = f"/v1/{resource.collection}/{resource.id}"
     links = {"self": here, "files": f"{here}/files"}
-    if resource.job_id is not None:
+    if view.job is not None:
         links["job"] = f"/v1/jobs/{resource.job_id}"
     return ResourceBody(
         **resource.model_dump(include=set(ResourceBody.model_fields) & set(Resource.model_fields)),
@@ -137,6 +137,7 @@ class Resources:
         jobs: the job records.
         orchestrator: starts jobs.
         index: the order of lists.
+        was_removed: whether a tenant's resource of some id was deleted lately.
     """
 
     def __init__(
@@ -145,11 +146,13 @@ class Resources:
         jobs: JobStore,
         orchestrator: Orchestrator,
         index: ResourceIndex,
+        was_removed: Callable[[str, str], bool],
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._orchestrator = orchestrator
         self._index = index
+        self._was_removed = was_removed
 
     def load(self, tenant: str, collection: str, resource_id: str) -> Resource:
         """A resource's first document.
@@ -202,7 +205,9 @@ class Resources:
             except NotFound:
                 continue  # Noted in the index, never written.
             job = self._job(resource)
-            views.append(View(resource, job, state_of(job, resource.job_id, _succeeded(job))))
+            views.append(
+                View(resource, job, state_of(job, resource.job_id, self._is_final(resource, job)))
+            )
         return views, cursor
 
     def final(self, resource: Resource) -> dict[str, Any] | None:
@@ -237,9 +242,14 @@ class Resources:
         return Parent(view, view.job.id)
 
     def start(self, draft: Draft, created_at: datetime) -> View:
-        """Make a resource and start its job; doing it twice is harmless."""
+        """Make a resource and start its job; doing it twice is harmless.
+
+        Raises:
+            WasDeleted: it was made, and has been deleted since.
+        """
         resource = draft.resource(created_at)
         tenant, collection = resource.tenant, resource.collection
+        self.refuse_deleted(tenant, resource.id)
         self._index.add(tenant, collection, resource.id, created_at)
         if draft.kind is None:
             document = canonical_json(resource.model_dump(mode="json"))
@@ -248,10 +258,30 @@ class Resources:
             return self.view(tenant, collection, resource.id)
         return self.submit(resource, draft.kind, draft.after)
 
+    def refuse_deleted(self, tenant: str, resource_id: str) -> None:
+        """Refuse to make again what was deleted.
+
+        Raises:
+            WasDeleted: it was, lately.
+        """
+        if self._was_removed(tenant, resource_id):
+            raise WasDeleted(
+                f"{resource_id}, which this Idempotency-Key made, has been deleted",
+                "send the request under a new key",
+            )
+
     def submit(self, resource: Resource, kind: JobKind, after: Sequence[str] = ()) -> View:
         """Start the job that makes a resource ready."""
         job = self._orchestrator.submit(resource, kind, after)
         return View(resource, job, state_of(job, resource.job_id, is_final=False))
+
+    def _is_final(self, resource: Resource, job: JobRecord | None) -> bool:
+        """Whether its last document is there, without asking where its job says so."""
+        if job is not None or resource.job_id is None:
+            return job is not None and job.state is JobState.SUCCEEDED
+        # Jobs of what is ready are forgotten in the end.
+        place = keys.final(resource.tenant, resource.collection, resource.id)
+        return self._store.size(place) is not None
 
     def _job(self, resource: Resource) -> JobRecord | None:
         if resource.job_id is None:
@@ -292,10 +322,6 @@ def _collection_of(resource_id: str) -> str | None:
 def _one(collection: str) -> str:
     name = noun(collection)
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
-
-
-def _succeeded(job: JobRecord | None) -> bool:
-    return job is not None and job.state is JobState.SUCCEEDED
 
 
 def _not_ready(view: View, field: str) -> NotReady:

@@ -265,6 +265,13 @@ class ResourceBody(BaseModel):
     links: dict[str, str]
 
 
+class DeletedBody(BaseModel):
+    """What was deleted."""
+
+    deleted: list[str] = Field(description="collection/id, what depended on others first")
+    bytes: int = Field(description="of all their files")
+
+
 class PutTarget(BaseModel):
     """Where the bytes go: an absolute URL, and the headers that must be sent."""
 
@@ -355,6 +362,8 @@ class Readiness(BaseModel):
 
     status: str = "ready"
     checks: dict[str, float]
+    workers: dict[str, int] = Field(description="live ones, by the queue that they listen to")
+    can_work: bool = Field(description="whether every queue has one; without, its jobs wait")
 
 
 class Version(BaseModel):

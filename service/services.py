@@ -6,20 +6,30 @@ from dataclasses import dataclass
 from redis import Redis
 
 from models.domains import Domain, read_domains
+from service.access import AccessDocuments
+from service.deletion import Deletion
+from service.door import Door
 from service.downloads import Downloads
 from service.idempotency import Idempotency
 from service.index import ResourceIndex
 from service.items import Items
 from service.metrics import Metrics
+from service.quota import Quota
+from service.quotas import Quotas
+from service.rate import RateLimiter
 from service.resources import Resources
 from service.room import Room
 from service.settings import ServiceSettings
+from service.store_check import StoreCheck
 from service.uploads import Uploads
 from service.watch import JobWatch
+from service.webhooks import Webhooks
 from workers.clock import utc_now
 from workers.job_store import JobStore
 from workers.orchestrator import Orchestrator
 from workers.parts import Parts, open_parts
+from workers.receivers import Receivers
+from workers.removal import Removal
 from workers.storage.base import ObjectStore
 
 # A service must answer soon: it sits out a hiccup of Redis, not a restart.
@@ -41,14 +51,21 @@ class Services:
     items: Items
     domains: Mapping[str, Domain]
     room: Room
+    store_check: StoreCheck
     idempotency: Idempotency
     watch: JobWatch
     metrics: Metrics
+    webhooks: Webhooks
+    deletion: Deletion
+    door: Door
+    rate: RateLimiter
+    quotas: Quotas
     parts: Parts
 
     async def close(self) -> None:
         """Give the connections back."""
         await self.watch.close()
+        await self.rate.close()
         self.parts.close()
 
 
@@ -66,7 +83,8 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
     parts = parts or open_parts(settings, _REDIS_RETRIES)
     store, room = parts.store, Room(parts.store, settings.reserve_bytes)
     index = ResourceIndex(parts.redis, store)
-    resources = Resources(store, parts.jobs, parts.orchestrator, index)
+    removal = Removal(store, parts.jobs)
+    resources = Resources(store, parts.jobs, parts.orchestrator, index, removal.was_removed)
     return Services(
         settings=settings,
         store=store,
@@ -79,8 +97,24 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
         items=Items(store, resources, parts.redis, room),
         domains=read_domains(settings.domains) if settings.domains else {},
         room=room,
+        store_check=StoreCheck(store),
         idempotency=Idempotency(store, utc_now),
         watch=JobWatch(settings.redis_url, parts.jobs),
-        metrics=Metrics(parts.queue),
+        metrics=Metrics(parts),
+        webhooks=Webhooks(store, parts.redis, Receivers(settings.webhook_allow)),
+        deletion=Deletion(removal),
+        door=Door(settings.auth, AccessDocuments(store), _quota(settings)),
+        rate=RateLimiter(settings.redis_url),
+        quotas=Quotas(parts.redis, store),
         parts=parts,
+    )
+
+
+def _quota(settings: ServiceSettings) -> Quota:
+    """What each tenant may use of whom nothing else is said."""
+    return Quota(
+        jobs=settings.quota_jobs,
+        images=settings.quota_images,
+        bytes=settings.quota_bytes,
+        rpm=settings.quota_rpm,
     )

@@ -127,6 +127,10 @@ class FakeStore:
         self._checked(key)
         return None
 
+    def remove_left_over(self, seconds: float = 0.0) -> int:
+        self._checked("left")
+        return 0
+
     def free_bytes(self) -> int | None:
         return None
 

@@ -23,6 +23,11 @@ from workers.tasks.context import canonical_json
 SPEC, CANCEL, END = "spec.json", "cancel.json", "end.json"
 
 
+def tenants_of(store: ObjectStore) -> Iterator[str]:
+    """Everybody who has something in a bucket; who may ask is nobody's."""
+    return (folder for folder in store.folders("") if folder != keys.ACCESS)
+
+
 class JobDocuments:
     """The documents of all jobs in a bucket."""
 
@@ -68,9 +73,16 @@ class JobDocuments:
             life += 1
         return life
 
+    def remove(self, tenant: str, job_id: str) -> None:
+        """Forget a job that has ended: its spec first, or it would be taken for unfinished."""
+        places = [info.key for info in self._store.list(keys.job(tenant, job_id, ""))]
+        last = {keys.job(tenant, job_id, SPEC): 0, keys.job(tenant, job_id, END): 2}
+        for place in sorted(places, key=lambda place: last.get(place, 1)):
+            self._store.delete(place)
+
     def tenants(self) -> Iterator[str]:
         """Everybody who has something in the bucket."""
-        return self._store.folders("")
+        return tenants_of(self._store)
 
     def jobs(self, tenant: str) -> Iterator[tuple[str, bool]]:
         """The ids of a tenant's jobs, each with whether it has ended."""

@@ -13,6 +13,7 @@ from enum import IntEnum
 from redis import Redis
 
 from workers import redis_names as names
+from workers.flows import FLOWS
 from workers.jobs import JobError, JobRecord, JobState
 from workers.redis_client import unavailable
 
@@ -33,8 +34,8 @@ for i = 4, #KEYS do redis.call('SADD', KEYS[i], ARGV[7]) end
 return 1
 """
 
-# KEYS: job, living. ARGV: version before, record, version, nonce, cancel or "", member of living
-# if the job ends or "", channel.
+# KEYS: job, living, ended. ARGV: version before, record, version, nonce, cancel or "", member of
+# living if the job ends or "", channel.
 _SWAP = """
 if redis.call('HGET', KEYS[1], 'nonce') == ARGV[4] then return 1 end
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
@@ -45,6 +46,7 @@ if wish then redis.call('HSET', KEYS[1], 'cancel', 1) end
 if ARGV[6] ~= '' then
     redis.call('HSET', KEYS[1], 'ended', 1)
     redis.call('SREM', KEYS[2], ARGV[6])
+    redis.call('RPUSH', KEYS[3], ARGV[6])
 end
 redis.call('PUBLISH', ARGV[7], ARGV[3])
 return 1
@@ -92,7 +94,7 @@ class JobRecords:
         arguments: list[str | int] = [
             record.model_dump_json(),
             record.version,
-            _member(record),
+            names.by_age(record.id, record.created_at),
             "" if has_ended else f"{tenant}/{job_id}",
             "1" if record.cancel_requested_at else "",
             attempts,
@@ -111,7 +113,7 @@ class JobRecords:
             f"{record.tenant}/{record.id}" if changed.state.is_terminal else "",
             names.changes(record.tenant, record.id),
         ]
-        places = [names.job(record.tenant, record.id), names.LIVING]
+        places = [names.job(record.tenant, record.id), names.LIVING, names.ENDED]
         return Swap(self._swap_script(keys=places, args=arguments))
 
     def decide(self, ended: JobRecord) -> tuple[JobState, JobError | None]:
@@ -164,17 +166,22 @@ class JobRecords:
         for parent in record.after:
             self._redis.srem(names.after(record.tenant, parent), record.id)
 
+    def remove(self, record: JobRecord) -> None:
+        """Forget a job that has ended."""
+        tenant, job_id = record.tenant, record.id
+        stages = range(len(FLOWS[record.kind]) + 1)
+        with unavailable(), self._redis.pipeline() as pipeline:
+            pipeline.zrem(names.index(tenant), names.by_age(job_id, record.created_at))
+            pipeline.srem(names.LIVING, f"{tenant}/{job_id}")
+            pipeline.delete(names.job(tenant, job_id), names.after(tenant, job_id))
+            pipeline.delete(*(names.steps(tenant, job_id, stage) for stage in stages))
+            pipeline.execute()
+
     def _texts(self, tenant: str, members: list[str]) -> list[str | None]:
         with unavailable(), self._redis.pipeline(transaction=False) as pipeline:
             for member in members:
                 pipeline.hget(names.job(tenant, member.partition(":")[2]), "record")
             return list(pipeline.execute())
-
-
-def _member(record: JobRecord) -> str:
-    """A job's place in the index: microseconds of its birth, then its id, so that texts sort."""
-    microseconds = int(record.created_at.timestamp() * 1_000_000)
-    return f"{microseconds:016d}:{record.id}"
 
 
 def _cursor(member: str) -> str:

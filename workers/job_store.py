@@ -151,6 +151,21 @@ class JobStore:
         self.records.enter(revived, life * _ATTEMPTS_PER_LIFE)
         return self.records.read(tenant, job_id) or revived
 
+    def remove(self, tenant: str, job_id: str) -> None:
+        """Forget a job that has ended, durably; one that is not there is no error.
+
+        Raises:
+            IllegalTransition: it has not ended.
+        """
+        try:
+            record = self.get(tenant, job_id)
+        except NotFound:
+            return
+        if not record.state.is_terminal:
+            raise IllegalTransition(f"job {job_id} is {record.state}; it cannot be forgotten")
+        self.documents.remove(tenant, job_id)
+        self.records.remove(record)
+
     def _put_end(self, ended: JobRecord) -> JobRecord:
         """Put into Redis how a job ended, over whatever stands there."""
         while True:

@@ -3,6 +3,9 @@
 {tenant}/jobs/{id}/spec.json | cancel.json | end.json
 {tenant}/uploads/{id}/upload.json | content
 {tenant}/idempotency/{sha256 of the key}.json
+{tenant}/webhooks/{id}/webhook.json | pending/{name}.json | deliveries/{name}.json
+{tenant}/deleted/{resource id}.json            what is being, and was lately, deleted
+{tenant}/retention.json                       what is kept for how long, where the tenant has rules
 {tenant}/{collection}/{id}/resource.json      written before the 202
 {tenant}/{collection}/{id}/{FINAL}            written last: with it the resource is ready
 {tenant}/{collection}/{id}/attempts/{n}/…     results that are not bit-reproducible
@@ -10,6 +13,7 @@
 {tenant}/datasets/{id}/items/{key}.png | {key}.{member of a kind}    as they came
 {tenant}/datasets/{id}/fitted/…                                     changed by the ingest
 {tenant}/generations/{id}/data/shard-000000.tar …
+_access/{keys | quotas}/…                      who may ask, and how much: no tenant's, see `ACCESS`
 """
 
 from collections.abc import Mapping
@@ -36,7 +40,18 @@ PREFIX: Mapping[str, str] = {
     "label-generators": "lbl",
     "generations": "gnn",
     "evaluations": "evl",
+    "webhooks": "whk",
+    "deliveries": "dlv",
 }
+
+
+ACCESS = "_access"
+"""The folder of API keys and quotas, which belong to no tenant; no tenant is called so."""
+
+
+def access(kind: str, name: str, version: int) -> str:
+    """A version of an API key (of `keys`, by its id) or of what a tenant may use (`quotas`)."""
+    return f"{ACCESS}/{kind}/{name}/{version:06d}.json"
 
 
 def job(tenant: str, job_id: str, name: str) -> str:
@@ -62,6 +77,16 @@ def final(tenant: str, collection: str, resource_id: str) -> str:
 def shard(index: int) -> str:
     """A shard's path inside its generation."""
     return f"data/shard-{index:06d}.tar"
+
+
+def deleted(tenant: str, resource_id: str) -> str:
+    """That a resource is being, or was lately, deleted."""
+    return f"{tenant}/deleted/{resource_id}.json"
+
+
+def retention(tenant: str) -> str:
+    """What a tenant keeps for how long."""
+    return f"{tenant}/retention.json"
 
 
 def idempotency(tenant: str, digest: str) -> str:

@@ -3,8 +3,9 @@
 Each can be run twice without harm: a command whose answer is lost is sent again. The job's hash
 has, beside the record: stage, steps, done (of this stage), leased (of all), base (attempts are
 counted from it), last (the attempt that completed the stage before), cancel, verdict, ended. A
-stage's hash has for its step i: t:i (last attempt), w:i (its worker), f:i (faults), d:i (the
-attempt that completed it), u:i (its progress).
+stage's hash has for its step i: t:i (last attempt), w:i (its worker), f:i (faults), o:i (outages),
+l:i (the last attempt that was silent for too long), g:i (how often such a one was forgiven),
+d:i (the attempt that completed it), u:i (its progress).
 """
 
 NOW = """
@@ -112,8 +113,9 @@ return 2
 )
 
 # KEYS: job, stage's steps, leases. ARGV: index, attempt (or "" to take an expired lease), place,
-# worker, faults to add. Gives the last attempt, the step's faults, and the leases that the job
-# still has; the second time nothing, and the step is found by whoever looks for open ones.
+# worker, faults to add, outages to add. Gives the last attempt, the step's faults, its outages, and
+# the leases that the job still has; the second time nothing, and the step is found by whoever looks
+# for open ones.
 TAKE_BACK = (
     NOW
     + HELD
@@ -125,13 +127,24 @@ if ARGV[2] == '' and tonumber(expires) > now then return false end
 redis.call('ZREM', KEYS[3], ARGV[3])
 local last = redis.call('HGET', KEYS[2], 't:' .. i)
 if not last then return false end
+if ARGV[2] == '' then redis.call('HSET', KEYS[2], 'l:' .. i, last) end
 return {
     tonumber(last),
     redis.call('HINCRBY', KEYS[2], 'f:' .. i, ARGV[5]),
+    redis.call('HINCRBY', KEYS[2], 'o:' .. i, ARGV[6]),
     redis.call('HINCRBY', KEYS[1], 'leased', -1),
 }
 """
 )
+
+# KEYS: job, stage's steps. ARGV: index, attempt, how often at most.
+FORGIVE = """
+if redis.call('HGET', KEYS[2], 'l:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[2], 'l:' .. ARGV[1])
+if redis.call('HINCRBY', KEYS[2], 'g:' .. ARGV[1], 1) > tonumber(ARGV[3]) then return 0 end
+redis.call('HINCRBY', KEYS[2], 'f:' .. ARGV[1], -1)
+return 1
+"""
 
 # KEYS: job, stage's steps, leases. ARGV: what a step's place begins with, stage.
 OPEN_STEPS = """

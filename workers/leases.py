@@ -19,6 +19,7 @@ from workers import redis_names as names
 from workers.steps import StepRef, step_at
 
 _MANY = 1000
+_FORGIVEN = 10
 
 
 class Claim(StrEnum):
@@ -55,11 +56,13 @@ class TakenBack:
     Attributes:
         attempt: the last attempt at it.
         faults: how many attempts were lost to faults.
+        outages: how many were because Redis, the bucket or a disk could not be used.
         others: how many other steps of its job are held.
     """
 
     attempt: int
     faults: int
+    outages: int
     others: int
 
 
@@ -95,6 +98,7 @@ class Leases:
         self._progress = redis.register_script(scripts.PROGRESS)
         self._complete = redis.register_script(scripts.COMPLETE)
         self._take_back = redis.register_script(scripts.TAKE_BACK)
+        self._forgive = redis.register_script(scripts.FORGIVE)
         self._open_steps = redis.register_script(scripts.OPEN_STEPS)
         self._forget = redis.register_script(scripts.FORGET)
         self._due = redis.register_script(scripts.DUE)
@@ -134,9 +138,9 @@ class Leases:
         arguments = [*_hold(step), step.stage, next_steps]
         return Completion(self._complete(keys=_keys(step), args=arguments))
 
-    def give_back(self, step: StepRef, *, fault: bool) -> TakenBack | None:
+    def give_back(self, step: StepRef, *, fault: bool, outage: bool = False) -> TakenBack | None:
         """End a claim without completing the step; None if it was lost."""
-        return self._taken(step, [*_hold(step), int(fault)])
+        return self._taken(step, [*_hold(step), int(fault), int(outage)])
 
     def expired(self) -> list[StepRef]:
         """Steps whose workers have been silent for too long, with no attempt in them."""
@@ -146,7 +150,15 @@ class Leases:
 
     def take_expired(self, step: StepRef) -> TakenBack | None:
         """End a silent worker's claim, which is a fault; None if it is no longer expired."""
-        return self._taken(step, [step.index, "", step.place, "", 1])
+        return self._taken(step, [step.index, "", step.place, "", 1, 0])
+
+    def woke(self, step: StepRef) -> bool:
+        """Note that a worker lives whose step was taken for its silence; whether that counts.
+
+        A machine that is too busy, or slept, kills nobody: its steps are no poison. But what keeps
+        its worker from speaking each time is, in the end.
+        """
+        return bool(self._forgive(keys=_keys(step), args=[step.index, step.attempt, _FORGIVEN]))
 
     def open_steps(self, tenant: str, job_id: str, stage: int) -> list[StepRef]:
         """The stage's steps that are neither done nor claimed, each as its next attempt."""

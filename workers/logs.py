@@ -38,8 +38,14 @@ def configure_logs(form: Literal["console", "json"]) -> None:
 
 
 def _last(form: str) -> list[structlog.types.Processor]:
-    """What turns an event into a line."""
+    """What turns an event into a line; what local variables held stays out of tracebacks.
+
+    There may be secrets among them, and to describe a network's tensors takes many seconds.
+    """
     drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "json":
-        return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [drop, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        render = structlog.processors.ExceptionRenderer(told)
+        return [drop, render, structlog.processors.JSONRenderer()]
+    plain, colours = structlog.dev.plain_traceback, sys.stderr.isatty()
+    return [drop, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]

@@ -23,9 +23,10 @@ from workers.stop import StopReason, StopSwitch
 EXIT_WEDGED = 70
 """The process's exit status when a step could not be stopped."""
 
+# With the default `stop_seconds` a cancelled job has ended within five seconds, whatever it does.
 _LOOK_SECONDS = 0.1
 _BEAT_SECONDS = 1.0
-_ASKING_SECONDS = 1.0
+_ASKING_SECONDS = 0.5
 _CONCLUDING_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ class Limits:
     lease_seconds: float = 20.0
     job_timeout_seconds: float = 24 * 3600.0
     drain_seconds: float = 5.0
-    stop_seconds: float = 5.0
+    stop_seconds: float = 2.5
 
 
 @dataclass

@@ -23,6 +23,7 @@ from workers.storage.base import ObjectStore
 from workers.tasks.context import canonical_json
 
 _LONGEST_DELAY_SECONDS = 300.0
+_LONGEST_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Policy:
     def delay(self, faults: int) -> float:
         """Seconds to wait after so many faults."""
         return min(self.delay_seconds * 4.0 ** (faults - 1), _LONGEST_DELAY_SECONDS)
+
+    def pause(self, outages: int) -> float:
+        """Seconds to wait after so many outages: not long, for many jobs wait for their end."""
+        # Beyond some power the number itself would be too large.
+        return min(self.delay_seconds * 2.0 ** min(outages - 1, 10), _LONGEST_PAUSE_SECONDS)
 
 
 class Orchestrator:
@@ -143,10 +149,21 @@ class Orchestrator:
             record = self.jobs.get(step.tenant, step.job_id)
             self._end(record, JobState.FAILED, error)
 
-    def step_again(self, step: StepRef, reason: JobError, *, fault: bool = True) -> None:
-        """A claimed step goes back to its queue; with a fault, only so often and not at once."""
-        taken = self.leases.give_back(step, fault=fault)
-        if taken is not None:
+    def step_again(
+        self, step: StepRef, reason: JobError, *, fault: bool = True, waits: int = 0
+    ) -> None:
+        """A claimed step goes back to its queue; with a fault, only so often and not at once.
+
+        Args:
+            step: the step, claimed.
+            reason: why.
+            fault: whether it counts as one of its attempts.
+            waits: how often the step may go back for what is not its fault, in place of that.
+        """
+        taken = self.leases.give_back(step, fault=fault and not waits, outage=bool(waits))
+        if taken is not None and waits:
+            self._wait(step, taken, reason, waits)
+        elif taken is not None:
             self._again(step, taken, reason, fault)
 
     def step_lost(self, step: StepRef, reason: JobError) -> None:
@@ -211,6 +228,19 @@ class Orchestrator:
             self.leases.postpone(following, self._policy.delay(taken.faults))
         else:
             self.queue_step(record, following)
+
+    def _wait(self, step: StepRef, taken: TakenBack, reason: JobError, waits: int) -> None:
+        """Try a step again when Redis, the bucket or the disk may be there again."""
+        record = self.end_if_cancelled(self.jobs.get(step.tenant, step.job_id))
+        if record.state.is_terminal:
+            self.leases.forget(step.tenant, step.job_id)
+        elif taken.outages > waits:
+            self._end(record, JobState.FAILED, _too_many(taken.outages, reason))
+        else:
+            if not taken.others:
+                self._requeued(record, reason, fault=False)
+            following = step.again(taken.attempt + 1)
+            self.leases.postpone(following, self._policy.pause(taken.outages))
 
     def _requeued(self, record: JobRecord, reason: JobError, fault: bool) -> None:
         """Show that a job waits again and why; a drained step's does not count as an attempt."""

@@ -3,6 +3,7 @@
 PyTorch's errors are told by their names, so that a CPU worker need not have it.
 """
 
+import errno
 import re
 import secrets
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from workers.errors import (
     NotFound,
     QueueUnavailable,
     Retryable,
+    StorageError,
     StorageUnavailable,
     TaskFailed,
 )
@@ -31,6 +33,10 @@ _TIMED_OUT = JobError(code="timed_out", message="one step of the job took longer
 _DRAINED = JobError(
     code="worker_stopped", message="the worker was asked to end; another goes on", retryable=True
 )
+# With half a minute between them at last: a night, and a quarter of an hour.
+_WAITS_FOR_SERVERS = 1000
+_WAITS_FOR_PEOPLE = 30
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
 # After one of these every further call on that device fails too, for as long as we live.
 _DEVICE_FAULT = re.compile(r"CUDA error|CUBLAS_STATUS|cuDNN error|CUDNN_STATUS|device-side assert")
@@ -58,11 +64,13 @@ class Again:
     Attributes:
         fault: whether that counts as one of its attempts.
         exit: whether this process is of no more use.
+        waits: how often it may go back for what is not its fault, in place of that.
     """
 
     reason: JobError
     fault: bool = True
     exit: bool = False
+    waits: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,17 @@ def outcome_of(error: BaseException) -> Outcome:
             return Lost()
         case TaskFailed():
             return Failed(JobError(code=error.code, message=error.message, details=error.details))
-        case Retryable() | StorageUnavailable() | QueueUnavailable() | RedisError():
+        case StorageUnavailable() | QueueUnavailable() | RedisError():
+            return Again(_passing(error), waits=_WAITS_FOR_SERVERS)
+        case Retryable():
             return Again(_passing(error))
         case HandsOffError() | NotFound():
             return Failed(JobError(code=snake_case(type(error).__name__), message=str(error)))
+        case StorageError():
+            # Full, or it refuses us: somebody has to do something, and the job is still good then.
+            return Again(_passing(error), waits=_WAITS_FOR_PEOPLE)
+        case _ if _is_full(error):
+            return Again(_passing(error, "disk_full"), waits=_WAITS_FOR_PEOPLE)
         case _ if _is_out_of_memory(error):
             return Failed(_out_of_memory(error))
         case _ if _is_device_fault(error):
@@ -120,6 +135,13 @@ def snake_case(name: str) -> str:
 def _passing(error: BaseException, code: str | None = None) -> JobError:
     name = code or snake_case(type(error).__name__)
     return JobError(code=name, message=str(error) or name, retryable=True)
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the scratch folder's disk has no room; libraries say so in words of their own."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, Exception) and bool(_NO_ROOM.search(str(error)))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

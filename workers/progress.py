@@ -50,6 +50,11 @@ class StepReporter:
         self._checkpoint()
         self._noted = Progress(phase=phase, done=max(0, done), total=max(0, total), unit=unit)
 
+    @property
+    def last(self) -> Progress | None:
+        """The last report."""
+        return self._noted
+
     def publish(self) -> None:
         """Put the last report into the job's record, unless it is there.
 

@@ -17,8 +17,10 @@ import structlog
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from workers.chores import doing
 from workers.errors import QueueUnavailable, WorkersError
 from workers.flows import FLOWS, QueueName
+from workers.housekeeping import chores
 from workers.jobs import JobRecord, JobState
 from workers.logs import configure_logs
 from workers.orchestrator import Orchestrator
@@ -59,10 +61,10 @@ class Reaper:
         self._queue = queue
         self._lease_seconds = lease_seconds
         # Measured beyond the pause, else short leases would make every round a peaceful one.
-        self._longest_round = pause_seconds + lease_seconds / 2
+        self._longest_silence = pause_seconds + lease_seconds / 2
         self._clock = clock
         self._rounds = 0
-        self._last_round = clock()
+        self._last_sign = clock()
         self._peace_until = 0.0
         self._missing: set[str] = set()
 
@@ -94,6 +96,7 @@ class Reaper:
             on_their_way |= self._queue.waiting(queue)
         missing: set[str] = set()
         for tenant, job_id in self._orchestrator.jobs.records.living():
+            self._keep_the_peace()
             with _alone(job_id):
                 record = self._orchestrator.jobs.records.read(tenant, job_id)
                 if record is not None:
@@ -105,17 +108,22 @@ class Reaper:
         self._peace()
 
     def _keep_the_peace(self) -> None:
-        """The same if we were away ourselves, as when the machine slept."""
+        """The same if we were away ourselves, as when the machine slept.
+
+        Asked between any two things that we do, so that many of them do not look like absence: a
+        round that looks after thousands of jobs would be followed by peace for ever.
+        """
         now = self._clock()
-        if now - self._last_round > self._longest_round:
+        if now - self._last_sign > self._longest_silence:
             self._peace()
-        self._last_round = now
+        self._last_sign = now
 
     def _peace(self) -> None:
         self._peace_until = self._clock() + self._lease_seconds
 
     def _queue_due(self) -> None:
         for step in self._orchestrator.leases.due():
+            self._keep_the_peace()
             with _alone(step.job_id):
                 record = self._orchestrator.jobs.get(step.tenant, step.job_id)
                 self._orchestrator.queue_step(record, step)
@@ -128,6 +136,7 @@ class Reaper:
         if self._clock() < self._peace_until:
             return
         for step in expired:
+            self._keep_the_peace()
             _log.warning("worker lost", step=step.place)
             with _alone(step.job_id):
                 self._orchestrator.step_lost(step, WORKER_LOST)
@@ -185,13 +194,14 @@ def main() -> int:
         signal.signal(number, lambda *_: end.set())
     reaper = Reaper(parts.orchestrator, parts.queue, settings.lease_seconds, settings.reap_seconds)
     _log.info("reaper begins")
-    while not end.is_set():
-        try:
-            reaper.round()
-        except (WorkersError, RedisError) as error:
-            _log.warning("round broken off", error=str(error))
-            reaper.note_outage()
-        end.wait(settings.reap_seconds)
+    with doing(chores(parts, settings)):
+        while not end.is_set():
+            try:
+                reaper.round()
+            except (WorkersError, RedisError) as error:
+                _log.warning("round broken off", error=str(error))
+                reaper.note_outage()
+            end.wait(settings.reap_seconds)
     parts.close()
     return 0
 

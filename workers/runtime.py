@@ -4,7 +4,6 @@ Networks are kept by the sha256 of their file, so one that is asked for again is
 nor read. This and the compute tasks are the only places of this layer that know torch.
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from models.encoders.neutral import load_neutral_encoder
 from models.label_generator import LabelGenerator, load_label_generator
 from models.perceptual import Distance, lpips_distance, random_distance
 from models.stylegan2.networks import Generator
-from workers.errors import Retryable
+from workers.digests import checked_file
+from workers.presence import Device
 
 KEPT = 4
 """Networks kept at most; the one that was not asked for the longest goes first."""
@@ -58,6 +58,14 @@ class Runtime:
     def threads(self) -> int:
         """Threads of PyTorch that this worker computes with when nothing else is planned."""
         return self._default_threads
+
+    def measured(self) -> Device:
+        """The device, and how much of its memory is in use; safe in any thread."""
+        if self.device.type != "cuda":
+            return Device()
+        free, total = torch.cuda.mem_get_info(self.device)
+        name = torch.cuda.get_device_name(self.device)
+        return Device(name=name, used_bytes=total - free, total_bytes=total)
 
     @contextmanager
     def computing_with(self, threads: int) -> Iterator[None]:
@@ -106,10 +114,7 @@ class Runtime:
         if sha256 not in self._warm:
             path = scratch / f"{sha256}.safetensors"
             fetch(path)
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256:
-                raise Retryable(f"fetched a file of sha256 {found}, its card says {sha256}")
+            checked_file(path, sha256, "a network's file")
             self._keep(sha256, load(path).to(self.device))
             path.unlink()
         self._warm.move_to_end(sha256)

@@ -2,11 +2,14 @@
 
 import re
 import tempfile
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workers.retention_rules import DEFAULT, parse_rules
 
 _PREFIX = re.compile(r"s3://[^/\s]+(/\S*)?")
 Seconds = Annotated[float, Field(gt=0)]
@@ -24,6 +27,8 @@ class ConnectionSettings(BaseSettings):
         s3_checksums: boto3's; many servers reject what `when_supported` sends.
         import_prefixes: below which `s3://` addresses may be registered, separated by commas,
             e.g. `s3://models/,s3://team/gan/`; none at first. They are read with our S3 keys.
+        webhook_allow: networks of receivers that may be private, or on this machine, separated by
+            commas, e.g. `10.1.0.0/16,127.0.0.0/8`; none at first. Plain http is for these alone.
         log_format: `console` for people, `json` for log collectors.
     """
 
@@ -43,9 +48,10 @@ class ConnectionSettings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_checksums: Literal["when_required", "when_supported"] = "when_required"
     import_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("import_prefixes", mode="before")
+    @field_validator("import_prefixes", "webhook_allow", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):
@@ -78,6 +84,8 @@ class WorkerSettings(ConnectionSettings):
         scratch: folder for the files of running steps; those of dead workers are removed.
         max_import_bytes: of one file that is fetched from an `s3://` address, or of all objects
             of a folder together.
+        retention: what is kept for how long, where a tenant has no rules of its own; see
+            `workers.retention_rules`.
     """
 
     lease_seconds: Seconds = 20
@@ -85,10 +93,17 @@ class WorkerSettings(ConnectionSettings):
     retry_delay_seconds: float = Field(default=2, ge=0)
     job_timeout_seconds: Seconds = 24 * 3600
     drain_seconds: Seconds = 5
-    stop_seconds: Seconds = 5
+    stop_seconds: Seconds = 2.5
     reap_seconds: Seconds = 2
     device: str = "auto"
     threads: int = Field(default=0, ge=0)
     lpips_trunk: Path | None = None
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir(), "handsoff-scratch"))
     max_import_bytes: int = Field(default=16 << 30, ge=1)
+    retention: str = DEFAULT
+
+    @field_validator("retention")
+    @classmethod
+    def _are_rules(cls, rules: str) -> str:
+        parse_rules(rules)
+        return rules

@@ -1,5 +1,6 @@
 """Runs one step from its claim to its conclusion. Knows no queue and no RQ."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from workers.flows import FLOWS
 from workers.imports import Imports
 from workers.jobs import JobRecord
 from workers.leases import Claim, Renewal
+from workers.measures import Measures
 from workers.monitor import Limits, Monitor
 from workers.orchestrator import Orchestrator
 from workers.outcomes import (
@@ -84,6 +86,7 @@ class StepRunner:
         self._runtime = runtime
         self._tasks = tasks
         self._imports = imports
+        self._measures = Measures(orchestrator.jobs.redis)
 
     def run(self, step: StepRef) -> None:
         """Claim a step, run its task, and say what became of it; a step not to be had is left."""
@@ -92,10 +95,21 @@ class StepRunner:
             try:
                 if self._is_claimed(step):
                     _log.info("step begins")
-                    self._conclude(step, self._outcome(step))
+                    self._run_claimed(step)
             except (WorkersError, RedisError) as error:
                 # The work may be lost, the job is not: the reaper finds it as we leave it.
                 _log.error("step could not be concluded", error=str(error))
+
+    def _run_claimed(self, step: StepRef) -> None:
+        reporter = StepReporter(step, self._orchestrator, self._switch.check)
+        begin = time.monotonic()
+        outcome = self._outcome(step, reporter)
+        seconds = time.monotonic() - begin
+        self._conclude(step, outcome)
+        record = self._orchestrator.jobs.get(step.tenant, step.job_id)
+        task, last = FLOWS[record.kind][step.stage].task, reporter.last
+        told = (last.done, last.unit) if last else (0, "")
+        self._measures.step_ended(task, type(outcome).__name__.lower(), seconds, *told)
 
     def _is_claimed(self, step: StepRef) -> bool:
         claim = self._orchestrator.leases.claim(step)
@@ -106,8 +120,7 @@ class StepRunner:
             _log.info("step is not to be run", why=claim)
         return claim is Claim.CLAIMED
 
-    def _outcome(self, step: StepRef) -> Outcome:
-        reporter = StepReporter(step, self._orchestrator, self._switch.check)
+    def _outcome(self, step: StepRef, reporter: StepReporter) -> Outcome:
         monitor = Monitor(
             step,
             self._orchestrator.leases,
@@ -158,13 +171,13 @@ class StepRunner:
                 self._done(step, result)
             case Failed(error):
                 self._orchestrator.step_failed(step, error)
-            case Again(reason, fault, exit_):
+            case Again(reason, fault, exit_, waits):
                 self.exit_status = EXIT_DEVICE if exit_ else self.exit_status
-                self._orchestrator.step_again(step, reason, fault=fault)
+                self._orchestrator.step_again(step, reason, fault=fault, waits=waits)
             case Cancelled():
                 self._orchestrator.step_cancelled(step)
-            case Lost():
-                pass  # What becomes of it is another's to say.
+            case Lost():  # What becomes of it is another's to say.
+                self._orchestrator.leases.woke(step)
 
     def _done(self, step: StepRef, result: int | None) -> None:
         try:

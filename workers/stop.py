@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from types import FrameType
 
 FORCE = signal.SIGUSR1
+_IMPORT_MACHINERY = "<frozen importlib._bootstrap>"
 
 
 class StopReason(StrEnum):
@@ -52,7 +54,7 @@ class StopSwitch:
 
     def install(self) -> None:
         """Take over the signal; in the main thread."""
-        signal.signal(FORCE, lambda *_: self._on_signal())
+        signal.signal(FORCE, lambda _, frame: self._on_signal(frame))
 
     def ask(self, reason: StopReason) -> None:
         """Let the step stop at its next report; the first reason counts."""
@@ -88,6 +90,16 @@ class StopSwitch:
         finally:
             self._is_armed = False
 
-    def _on_signal(self) -> None:
-        if self._is_armed:
+    def _on_signal(self, frame: FrameType | None) -> None:
+        # Half a module would stay for the life of this process; whoever forces does so again.
+        if self._is_armed and not _is_importing(frame):
             self.check()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in this frame, or in one that called it."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT_MACHINERY:
+            return True
+        frame = frame.f_back
+    return False

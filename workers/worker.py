@@ -7,10 +7,7 @@ can no longer be used, 2 when its settings are wrong. Whoever started it starts 
 """
 
 import argparse
-import os
-import secrets
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,12 +18,14 @@ from redis import Redis
 from rq.exceptions import StopRequested
 from rq.worker import SimpleWorker
 
+from workers.chores import doing
 from workers.flows import QueueName
 from workers.imports import Imports
 from workers.logs import configure_logs
 from workers.monitor import Limits
 from workers.parts import open_parts
-from workers.queue import StepJob, rq_queue
+from workers.presence import Device, new_name, present
+from workers.queue import LaneQueue, StepJob, lane_queue
 from workers.scratch import remove_left_over
 from workers.settings import WorkerSettings
 from workers.step import StepRunner
@@ -51,11 +50,12 @@ class StepWorker(SimpleWorker):  # type: ignore[misc] # RQ has no types.
         self, name: str, queue: QueueName, transport: Redis, runner: StepRunner, switch: StopSwitch
     ) -> None:
         super().__init__(
-            [rq_queue(transport, queue)],
+            [lane_queue(transport, queue)],
             name=name,
             connection=transport,
             serializer="json",
             job_class=StepJob,
+            queue_class=LaneQueue,
             worker_ttl=30,
             log_job_description=False,
         )
@@ -140,8 +140,7 @@ def main(
     remove_left_over(settings.scratch)
     is_compute = arguments.queue is QueueName.COMPUTE
     runtime = (make_runtime or _runtime)(settings) if is_compute else None
-    # Never used again, not even after a restart on the same host with the same process id.
-    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    name = new_name()
     switch, limits = StopSwitch(), _limits(settings)
     imports = Imports(settings, settings.max_import_bytes)
     runner = StepRunner(
@@ -156,7 +155,10 @@ def main(
         imports,
     )
     _log.info("worker begins", worker=name, queue=arguments.queue)
-    StepWorker(name, arguments.queue, parts.transport, runner, switch).work(burst=arguments.burst)
+    there = present(parts.redis, arguments.queue, name, runtime.measured if runtime else Device)
+    with doing([there], patience=1):
+        worker = StepWorker(name, arguments.queue, parts.transport, runner, switch)
+        worker.work(burst=arguments.burst)
     _log.info("worker ends", worker=name, exit_status=runner.exit_status)
     parts.close()
     return runner.exit_status

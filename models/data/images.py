@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from models.data.pieces import check_pieces
 from models.errors import InvalidImage
 from models.labels import SegmentationSpec
 
@@ -60,6 +61,7 @@ _DAMAGE = (
     TypeError,
     LookupError,
     OverflowError,
+    AssertionError,  # A palette's picture without a palette.
     struct.error,
     Image.DecompressionBombError,
 )
@@ -173,6 +175,7 @@ def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
     kind, source = _kind(data, name), io.BytesIO(data)
     if kind == "PNG" and data[12:16] != b"IHDR":
         raise InvalidImage(name, "is damaged: a PNG begins with an IHDR chunk; export it again")
+    check_pieces(data, kind, name)
     try:
         image: ImageFile.ImageFile
         if kind == "PNG":

@@ -20,7 +20,7 @@ _HEADER = re.compile(
     r"\{\s*'descr':\s*(.{1,64}?),\s*'fortran_order':\s*(True|False),"
     r"\s*'shape':\s*\((\d{0,9}(?:,\s?\d{1,9}){0,5}),?\s*\),?\s*\}\s*"
 )
-_NUMBERS = re.compile(r"'[<>|=]?[biuf][1248]'")
+_NUMBERS = re.compile(r"'[<>|=]?(b1|[iu][1248]|f[248])'")
 
 
 def read_npy(data: bytes, name: str, kinds: str) -> NDArray[Any]:

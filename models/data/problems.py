@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.errors import InvalidDataset, InvalidImage
+from models.errors import InvalidDataset, InvalidImage, legible_problem
 
 LIMIT = 1000
 """Problems that are listed before the search is given up, if nothing else is said."""
@@ -25,7 +25,7 @@ class Problems:
         Raises:
             InvalidDataset: that was the last one to be listed.
         """
-        self._found.append((file, problem))
+        self._found.append(legible_problem(file, problem))
         if self._limit is not None and len(self._found) >= self._limit:
             raise InvalidDataset(self._found, complete=False)
 

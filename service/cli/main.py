@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from service.cli import datasets, encoders, generations, generators, jobs, label_generators, local
+from service.cli import (
+    admin,
+    datasets,
+    doctor,
+    encoders,
+    generations,
+    generators,
+    jobs,
+    keys,
+    label_generators,
+    local,
+)
 from service.cli.session import DEFAULT_URL, Session
 
 if TYPE_CHECKING:
@@ -73,6 +84,9 @@ app.command()(generations.generate)
 app.command()(generations.evaluate)
 app.command()(generations.fetch)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(keys.app, name="keys")
+app.add_typer(admin.app, name="admin")
+app.command()(doctor.doctor)
 
 
 def run(

@@ -17,6 +17,8 @@ from service.client._errors import (
 )
 from service.client._models import (
     LABELS,
+    Deleted,
+    Delivery,
     Depth,
     Estimate,
     File,
@@ -27,8 +29,10 @@ from service.client._models import (
     Progress,
     Resource,
     Segmentation,
+    Webhook,
 )
 from service.client._uploads import Upload
+from service.client._webhooks import is_signed
 
 __all__ = [
     "LABELS",
@@ -38,6 +42,8 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "CorruptDownload",
+    "Deleted",
+    "Delivery",
     "Depth",
     "Estimate",
     "File",
@@ -56,4 +62,6 @@ __all__ = [
     "ServiceFault",
     "Timeout",
     "Upload",
+    "Webhook",
+    "is_signed",
 ]

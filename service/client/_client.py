@@ -6,7 +6,6 @@ from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, overload
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,6 +27,7 @@ from service.client._resources import (
 )
 from service.client._transport import Transport
 from service.client._uploads import OnBytes, Uploads
+from service.client._webhooks import Webhooks
 
 MANIFEST = "manifest.json"
 READY = "ready"
@@ -48,7 +48,8 @@ class Client:
 
     Args:
         base_url: where the service is, e.g. `http://127.0.0.1:8000`.
-        api_key: sent as a bearer token, to the service only, never to a bucket.
+        api_key: sent as a bearer token, to the service only, never to a bucket; by default the
+            environment's HANDSOFF_API_KEY, where there is one.
         attempts: how often a request is sent while nobody answers or the service is busy.
         transport: in place of the network; for tests.
     """
@@ -61,9 +62,10 @@ class Client:
         attempts: int = 4,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        api_key = api_key or os.environ.get("HANDSOFF_API_KEY")
         self._http = httpx.Client(
             base_url=base_url,
-            auth=_KeyForOneHost(base_url, api_key) if api_key else None,
+            auth=_KeyForOneOrigin(base_url, api_key) if api_key else None,
             headers={"User-Agent": "handsoff-client"},
             timeout=httpx.Timeout(60, connect=5),
             # A proxy of the environment is for other hosts than this one.
@@ -73,6 +75,7 @@ class Client:
         self.transport = Transport(self._http, attempts=attempts)
         self.jobs = Jobs(self.transport)
         self.uploads = Uploads(self.transport)
+        self.webhooks = Webhooks(self.transport)
         self.generators = Generators(self.transport, self.uploads)
         self.encoders = Encoders(self.transport, self.uploads)
         self.datasets = Datasets(self.transport, self.uploads)
@@ -203,14 +206,21 @@ def _files_of(manifest: bytes) -> list[File]:
     return list(by_path.values())
 
 
-class _KeyForOneHost(httpx.Auth):
-    """Adds the API key to requests for the service only, for uploads may go to a bucket."""
+class _KeyForOneOrigin(httpx.Auth):
+    """Adds the API key to requests for the service only, for uploads may go to a bucket.
+
+    Nor is it sent in the clear to a service that is reached through TLS.
+    """
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        self._host = urlsplit(base_url).netloc
+        self._origin = _origin(httpx.URL(base_url))
         self._header = f"Bearer {api_key}"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if request.url.netloc.decode("ascii") == self._host:
+        if _origin(request.url) == self._origin:
             request.headers["Authorization"] = self._header
         yield request
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port  # The scheme's own port is None, spelt out or not.

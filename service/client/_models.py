@@ -159,6 +159,54 @@ class Estimate(View):
     basis: dict[str, Any] = Field(default_factory=dict)
 
 
+class Deleted(View):
+    """What was deleted.
+
+    Attributes:
+        deleted: `collection/id`, what depended on others first.
+        bytes: of all their files.
+    """
+
+    deleted: tuple[str, ...]
+    bytes: int
+
+
+class Webhook(View):
+    """Who is told how jobs end.
+
+    Attributes:
+        secret: of the signatures; only where the webhook was just made.
+    """
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    name: str = ""
+    secret: str | None = Field(default=None, repr=False)
+    created_at: datetime
+
+
+class Attempt(View):
+    """One try to deliver; `status` is that of the answer, `error` says why it does not count."""
+
+    at: datetime
+    status: int | None = None
+    milliseconds: int
+    error: str | None = None
+
+
+class Delivery(View):
+    """An event on its way to a webhook; `state` is pending, delivered or given_up."""
+
+    id: str
+    type: str
+    state: str
+    job_id: str | None = None
+    created_at: datetime
+    attempts: tuple[Attempt, ...] = ()
+    next_at: datetime | None = None
+
+
 class Segmentation(BaseModel):
     """What a dataset's masks mean: value k of a mask is `classes[k]`.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
-from service.client._models import Estimate, File, Resource
+from service.client._models import Deleted, Estimate, File, Resource
 from service.client._pages import pages
 from service.client._transport import Transport
 from service.client._uploads import OnBytes, Upload, Uploads
@@ -49,6 +49,17 @@ class Collection:
     def list(self, limit: int | None = None) -> Iterator[Resource]:
         """The collection's resources, newest first, at most `limit`."""
         return pages(self._transport, f"/v1/{self.name}", Resource, limit, {})
+
+    def delete(self, resource: Reference, *, cascade: bool = False) -> Deleted:
+        """Delete a resource with all of its files, and with `cascade` what was made of it.
+
+        Raises:
+            NotFound: there is none of that id; it may just have been deleted.
+            BadRequest: something is made of it, or a job of what would go has not ended.
+        """
+        params = {"cascade": "true"} if cascade else {}
+        answer = self._transport.send("DELETE", self._path(resource), params=params)
+        return Deleted.model_validate(answer.json())
 
     def files(self, resource: Reference) -> Sequence[File]:
         """The files of a resource, with sizes and, where they are known, digests."""

@@ -50,6 +50,11 @@ class Uploads:
         )
         return Upload.model_validate(ticket)
 
+    def delete(self, upload: Upload | str) -> None:
+        """Delete an upload that no job still reads."""
+        upload_id = upload if isinstance(upload, str) else upload.id
+        self._transport.send("DELETE", f"/v1/uploads/{upload_id}")
+
 
 def _read(file: Path, size: int, on_bytes: OnBytes | None) -> Iterator[bytes]:
     done = 0

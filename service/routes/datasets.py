@@ -127,7 +127,7 @@ def seal_dataset(dataset_id: str, call: Making, response: Response) -> ResourceB
 
     def prepare(_: str) -> Callable[[datetime], View]:
         call.app.items.check_sealable(call.tenant, dataset_id)
-        return lambda _: call.app.items.seal(call.tenant, dataset_id)
+        return call.admitted([dataset_id], lambda _: call.app.items.seal(call.tenant, dataset_id))
 
     def find(_: str) -> View | None:
         view = call.app.resources.find(call.tenant, COLLECTION, dataset_id)

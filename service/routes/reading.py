@@ -1,6 +1,8 @@
-"""What every collection can be asked: one resource, and pages of them."""
+"""What every collection can be asked: one resource, pages of them, and to forget one."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +11,9 @@ from service.dependencies import App
 from service.pagination import DEFAULT_LIMIT, After, Limit, link_to_next
 from service.problems import responses
 from service.resources import body_of, noun
-from service.schemas import ResourceBody, ResourcePage
+from service.schemas import DeletedBody, ResourceBody, ResourcePage
+
+Cascade = Annotated[bool, Query(description="Delete what was made of it too.")]
 
 
 def collection_router(collection: str) -> APIRouter:
@@ -48,5 +52,18 @@ def collection_router(collection: str) -> APIRouter:
     )
     def get_resource(resource_id: str, app: App, tenant: Tenant) -> ResourceBody:
         return body_of(app.resources.view(tenant, collection, resource_id))
+
+    @router.delete(
+        "/{resource_id}",
+        operation_id=f"delete_{name}",
+        summary=f"Delete a {one} with all of its files",
+        responses=responses(404, 409),
+    )
+    def delete_resource(
+        resource_id: str, app: App, tenant: Tenant, cascade: Cascade = False
+    ) -> DeletedBody:
+        app.resources.load(tenant, collection, resource_id)
+        removed = app.deletion.delete(tenant, collection, resource_id, cascade)
+        return DeletedBody(deleted=list(removed.places), bytes=removed.bytes)
 
     return router

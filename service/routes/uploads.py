@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.auth import Tenant
 from service.dependencies import App, Making, mark_replay
 from service.problems import responses
-from service.schemas import PutTarget, ResourceState, UploadBody, UploadRequest
+from service.schemas import DeletedBody, PutTarget, ResourceState, UploadBody, UploadRequest
 from service.services import Services
 from service.uploads import Arrived, Upload
 
@@ -41,6 +41,7 @@ def create_upload(
 
     def prepare(new_id: str) -> Callable[[datetime], Arrived]:
         call.app.uploads.check_size(body.size)
+        call.app.resources.refuse_deleted(call.tenant, new_id)
         said = body.model_dump()
         return lambda at: call.app.uploads.describe(
             Upload(id=new_id, tenant=call.tenant, created_at=at, **said)
@@ -81,6 +82,19 @@ async def put_content(upload_id: str, app: App, tenant: Tenant, request: Request
     size = int(announced) if announced.isdecimal() else None
     arrived = await app.uploads.receive(upload, request.stream(), size)
     return await run_in_threadpool(_body, app, request, arrived)
+
+
+@router.delete(
+    "/{upload_id}",
+    operation_id="delete_upload",
+    summary="Delete a file that was sent",
+    responses=responses(404, 409),
+)
+def delete_upload(upload_id: str, app: App, tenant: Tenant) -> DeletedBody:
+    """Whatever has read it keeps what it took from it; what has not is in the way."""
+    app.uploads.get(tenant, upload_id)
+    removed = app.deletion.delete(tenant, COLLECTION, upload_id, cascade=False)
+    return DeletedBody(deleted=list(removed.places), bytes=removed.bytes)
 
 
 def _body(app: Services, request: Request, arrived: Arrived) -> UploadBody:

@@ -23,8 +23,8 @@ from typing import Any
 
 import httpx
 
-from tests.support.processes import free_port, stop
-from workers.embedded_redis import EmbeddedRedis
+from tests.support.processes import stop
+from tests.support.service_process import service_process
 
 # What a compute worker does to the machine: matrix products on every processor.
 _WORK = """
@@ -44,18 +44,15 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        redis = stack.enter_context(EmbeddedRedis(folder / "redis").running())
-        url = f"http://127.0.0.1:{(port := free_port())}"
-        process = _start_service(redis.url, folder, port)
-        stack.callback(stop, process)
-        first_answer = _wait_until_alive(url)
+        service = stack.enter_context(service_process(folder))
+        url, first_answer = service.url, service.seconds
         path = _make_job(url)
         # Once, so that nothing is measured that happens to the first request alone.
         asyncio.run(_send(url, path, options.rate, 1.0))
 
         def measured() -> dict[str, Any]:
             runs = [_send(url, path, options.rate, options.seconds) for _ in range(options.runs)]
-            return _median_run([_summary(asyncio.run(run)) for run in runs])
+            return _median_run([summary(asyncio.run(run)) for run in runs])
 
         milliseconds = {"idle": measured()}
         stack.callback(stop, subprocess.Popen([sys.executable, "-c", _WORK]))
@@ -73,30 +70,6 @@ def main() -> None:
         "processors": os.cpu_count(),
     }
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
-
-
-def _start_service(redis_url: str, folder: Path, port: int) -> "subprocess.Popen[bytes]":
-    told = {
-        "HANDSOFF_REDIS_URL": redis_url,
-        "HANDSOFF_STORE_URL": f"file://{folder}/store",
-        "HANDSOFF_PORT": str(port),
-    }
-    with (folder / "service.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "service"], env=os.environ | told, stdout=log, stderr=log
-        )
-
-
-def _wait_until_alive(url: str) -> float:
-    started = time.monotonic()
-    while time.monotonic() - started < 30:
-        try:
-            httpx.get(f"{url}/healthz").raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.02)
-        else:
-            return time.monotonic() - started
-    raise TimeoutError("the service does not answer")
 
 
 def _make_job(url: str) -> str:
@@ -129,7 +102,8 @@ def _median_run(runs: list[dict[str, float]]) -> dict[str, Any]:
     return {**ordered[len(ordered) // 2], "p95_of_each_run": [run["p95"] for run in runs]}
 
 
-def _summary(times: list[float]) -> dict[str, float]:
+def summary(times: list[float]) -> dict[str, float]:
+    """Percentiles of some milliseconds."""
     ordered = sorted(times)
 
     def quantile(share: float) -> float:

@@ -16,6 +16,7 @@ POSTS = [
     "/v1/label-generators",
     "/v1/generations",
     "/v1/evaluations",
+    "/v1/webhooks",
 ]
 FIELDS = [
     *("name", "licence", "filename", "size", "sha256", "upload_id", "dataset_id", "generator_id"),
@@ -24,6 +25,7 @@ FIELDS = [
     *("uncertainty", "drop", "shard_size", "image_format", "recipe", "generation_id"),
     *("source", "family", "register_decoder", "encoder_id", "labels"),
     *("validation_dataset_id", "test_dataset_id", "latents_upload_id", "flip_pairs", "hidden"),
+    *("url", "events"),
 ]
 # Surrogates too, for JSON can spell them.
 TEXTS = st.one_of(

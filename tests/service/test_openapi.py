@@ -83,7 +83,7 @@ def test_every_request_has_an_example(document, operations):
     }
     schemas = document["components"]["schemas"]
 
-    assert len(bodies) == 9
+    assert len(bodies) == 10
     assert [ref for ref in bodies if not schemas[ref.split("/")[-1]].get("examples")] == []
 
 

@@ -298,22 +298,55 @@ class TestTakingBack:
 
         drained = leases.give_back(fan[0], fault=False)
         failed = leases.give_back(fan[1], fault=True)
+        waits = leases.give_back(fan[2], fault=False, outage=True)
 
         assert (drained.attempt, drained.faults, drained.others) == (1, 0, 2)
         assert (failed.attempt, failed.faults, failed.others) == (1, 1, 1)
+        assert (waits.faults, waits.outages, waits.others) == (0, 1, 0)
 
     def test_happens_once(self, redis, step):
         """
         Of two who take an expired step, one gets it; of what was taken nothing can be given back.
         """
-        leases = Leases(redis, lease_seconds=0.05)
+        leases = Leases(redis, lease_seconds=0.5)
         leases.claim(step)
         assert leases.take_expired(step) is None
-        time.sleep(0.1)
+        time.sleep(0.6)
 
         assert leases.take_expired(step) is not None
         assert leases.take_expired(step) is None
         assert leases.give_back(step, fault=True) is None
+
+    def test_silence_is_forgiven_to_the_living(self, redis, step):
+        """
+        A worker that was only late takes its fault back, once an attempt, and so often only: what
+        silences each worker is at fault in the end.
+        """
+        leases = Leases(redis, lease_seconds=0.001)
+        faults = []
+        for attempt in range(1, 14):
+            late = step.again(attempt).held_by("w")
+            leases.claim(late)
+            time.sleep(0.02)
+            assert not leases.woke(late)
+            faults.append(leases.take_expired(step).faults)
+            assert leases.woke(late) == (attempt <= 10)
+            assert not leases.woke(late)
+
+        assert faults == [1] * 11 + [2, 3]
+
+    def test_silence_does_not_keep_what_is_over(self, redis, step):
+        """
+        A worker that wakes when its job has long ended leaves no trace.
+        """
+        leases = Leases(redis, lease_seconds=0.001)
+        leases.claim(step)
+        time.sleep(0.02)
+        leases.take_expired(step)
+        leases.forget(step.tenant, step.job_id)
+
+        assert not leases.woke(step)
+        assert not redis.exists(names.steps(step.tenant, step.job_id, step.stage))
 
     def test_open_steps_are_those_that_nobody_has(self, leases, fan):
         """

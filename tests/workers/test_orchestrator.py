@@ -199,6 +199,64 @@ class TestAgain:
         assert delays == [2.0, 8.0, 32.0, 128.0, 300.0, 300.0, 300.0]
         assert all(a <= b for a, b in pairwise(delays))
 
+    def test_outages_are_no_faults(self, system):
+        """
+        A step waits for a bucket that is away more often than it may fail, with pauses that stay
+        short, and the job's attempts stay; a fault in between is its first.
+        """
+        record = system.submit()
+        for attempt in range(1, 9):
+            system.orchestrator.step_again(system.claim(), REASON, waits=9)
+            waiting = system.get(record)
+            assert (waiting.state, waiting.error, waiting.attempt) == (
+                JobState.QUEUED,
+                REASON,
+                1,
+            )
+            [again] = system.leases.due()
+            assert attempt + 1 == again.attempt
+            system.queue.put("cpu", [again])
+        system.orchestrator.step_again(system.claim(), REASON)
+
+        assert (system.get(record).state, system.get(record).attempt) == (JobState.QUEUED, 2)
+
+    def test_an_outage_can_be_too_long(self, system):
+        """
+        A step that has waited as often as it may fails its job, with the reason.
+        """
+        record = system.submit()
+        for _ in range(2):
+            system.orchestrator.step_again(system.claim(), REASON, waits=2)
+            system.queue.put("cpu", list(system.leases.due()))
+        system.orchestrator.step_again(system.claim(), REASON, waits=2)
+
+        ended = system.get(record)
+        assert (ended.state, ended.error.code) == (JobState.FAILED, "too_many_attempts")
+        assert REASON.message in ended.error.message
+
+    def test_pauses_in_an_outage_are_short(self):
+        """
+        They double, up to half a minute, however long it lasts.
+        """
+        policy = Policy(delay_seconds=2.0)
+
+        pauses = [policy.pause(outages) for outages in (1, 2, 3, 4, 5, 1000)]
+
+        assert pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+    def test_a_cancelled_job_waits_for_no_bucket(self, system):
+        """
+        A job that shall be cancelled ends when its step goes back.
+        """
+        record = system.submit()
+        step = system.claim()
+        system.orchestrator.cancel(record.tenant, record.id)
+
+        system.orchestrator.step_again(step, REASON, waits=9)
+
+        assert JobState.CANCELLED is system.get(record).state
+        assert system.leases.postponed() == set()
+
     def test_a_drained_step_costs_nothing(self, system):
         """
         A step that goes back because its worker had to end is queued at once, as often as it

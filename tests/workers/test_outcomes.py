@@ -1,5 +1,7 @@
 """What each error means for a step."""
 
+import errno
+
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -9,6 +11,8 @@ from workers.errors import (
     ObjectNotFound,
     QueueUnavailable,
     Retryable,
+    StorageError,
+    StorageFull,
     StorageUnavailable,
     TaskFailed,
 )
@@ -64,25 +68,39 @@ def test_diagnoses_are_kept(error, code):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Retryable("the weather"), "retryable"),
         (StorageUnavailable("away"), "storage_unavailable"),
         (QueueUnavailable("away"), "queue_unavailable"),
         (RedisConnectionError("away"), "connection_error"),
+        (StorageFull("no room left"), "storage_full"),
+        (StorageError("access was denied"), "storage_error"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full"),
     ],
 )
-def test_passing_faults_are_tried_again(error, code):
+def test_what_is_away_or_full_is_waited_for(error, code):
     """
-    What may pass by itself is tried again, which counts, by this process too.
+    Where a server or a disk cannot be used, the step waits, by far longer than it may fail.
     """
     outcome = outcome_of(error)
 
     assert isinstance(outcome, Again)
-    assert (outcome.fault, outcome.exit) == (True, False)
+    assert (outcome.waits >= 30, outcome.exit) == (True, False)
     assert (code, str(error), True) == (
         outcome.reason.code,
         outcome.reason.message,
         outcome.reason.retryable,
     )
+
+
+def test_other_passing_faults_count():
+    """
+    What a task itself calls a passing fault is one of the step's attempts.
+    """
+    outcome = outcome_of(Retryable("the weather"))
+
+    assert isinstance(outcome, Again)
+    assert (outcome.fault, outcome.exit, outcome.waits) == (True, False, 0)
+    assert outcome.reason.code == "retryable"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from rq.worker import SimpleWorker
 
 from workers.errors import QueueUnavailable
 from workers.flows import QueueName
-from workers.queue import STEP, RqTaskQueue, StepJob, rq_queue
+from workers.queue import STEP, RqTaskQueue, StepJob, lane_queue, rq_queue
 from workers.redis_client import connect_transport
 from workers.steps import StepRef
 
@@ -33,7 +33,7 @@ class TakingQueue(RqTaskQueue):
     """
 
     def take(self, name: QueueName) -> StepRef | None:
-        queue = rq_queue(self._redis, name)
+        queue = lane_queue(self._redis, name)
         found = queue.dequeue_any([queue], None, self._redis, StepJob, "json")
         return found[0].step if found else None
 
@@ -100,7 +100,7 @@ class TestRq:
         What a worker took out before it died is dropped at the second cleaning, not the first:
         it may be just about to begin.
         """
-        queue, key = TakingQueue(transport), "rq:queue:handsoff-cpu:intermediate"
+        queue, key = TakingQueue(transport), "rq:queue:handsoff-cpu/t:intermediate"
         queue.put(QueueName.CPU, steps(1))
         queue.take(QueueName.CPU)
 
@@ -134,7 +134,7 @@ class TestRq:
             "retries_left": "5",
         }
         transport.hset(entry.key, mapping=forged)
-        queue = rq_queue(transport, QueueName.CPU)
+        queue = rq_queue(transport, QueueName.CPU, "t")
         transport.rpush(queue.key, "e")
         worker = SimpleWorker([queue], connection=transport, serializer="json", job_class=StepJob)
 

@@ -46,7 +46,7 @@ def reaper(system, clock):
     reaper = Reaper(system.orchestrator, system.queue, 10.0, clock=clock)
     reaper.round()
     clock.now += 20  # The first round compares with the bucket and is peaceful afterwards.
-    reaper._last_round = clock.now
+    reaper._last_sign = clock.now
     return reaper
 
 
@@ -158,6 +158,29 @@ class TestPeace:
         reaper.round()
 
         assert system.queue.take_any() is not None
+
+    def test_but_not_after_a_long_round(self, system, reaper, clock):
+        """
+        A round that takes long because there is much to do is no outage: the worker that died is
+        found in the next one.
+        """
+        for _ in range(9):
+            system.submit()
+        step = system.claim()
+        on_its_way = system.jobs.records.read
+
+        def read_slowly(*of_whom):
+            clock.now += 2
+            return on_its_way(*of_whom)
+
+        system.jobs.records.read = read_slowly
+        reaper.scan()
+        system.jobs.records.read = on_its_way
+        expire()
+        reaper.round()
+
+        taken = [system.queue.take_any() for _ in range(9)]
+        assert step.again(2) in taken
 
     def test_after_an_outage_that_was_sat_out(self, system, reaper, clock):
         """
@@ -369,7 +392,8 @@ class TestRounds:
 
     def test_leave_nothing_of_a_finished_job(self, system, redis, reaper):
         """
-        After a job's end Redis has its record and its place in the list, and nothing else.
+        After a job's end Redis has its record and its place in the list, and nothing else but
+        that its end is still to be told.
         """
         record = system.submit(JobKind.GENERATE)
         child = system.submit(JobKind.TRAIN, after=[record.id])
@@ -377,5 +401,5 @@ class TestRounds:
         reaper.round()
 
         records = {names.job(job.tenant, job.id) for job in (record, child)}
-        expected = records | {names.index(record.tenant), names.REBUILT}
+        expected = records | {names.index(record.tenant), names.REBUILT, names.ENDED}
         assert expected == set(redis.keys("handsoff:*"))

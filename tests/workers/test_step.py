@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from importlib import import_module
 
 import pytest
 from fakes import FakeQueue, FakeStore
@@ -10,15 +11,18 @@ from support import tasks
 from support.system import System
 from support.waiting import until
 
+from workers import monitor as monitoring
+from workers import redis_names as names
 from workers.errors import StorageUnavailable
 from workers.jobs import JobKind, JobState
 from workers.leases import Leases
 from workers.monitor import EXIT_WEDGED, Limits, Monitor
 from workers.progress import StepReporter
 from workers.redis_client import connect
+from workers.settings import WorkerSettings
 from workers.step import EXIT_DEVICE, StepRunner
-from workers.steps import StepRef
-from workers.stop import FORCE, StopReason, StopSwitch
+from workers.steps import StepRef, step_at
+from workers.stop import FORCE, StepStopped, StopReason, StopSwitch
 
 LEASE = 0.4
 
@@ -409,6 +413,49 @@ class TestStopping:
 
         assert JobState.SUCCEEDED is system.get(record).state
 
+    def test_says_so_when_it_was_only_late(self, system, redis, runner):
+        """
+        A worker whose step was taken for its silence lets go of it, and as it lives, the step is
+        not taken for poison.
+        """
+        record = system.submit(do="work_until_told")
+        faults = []
+
+        def be_silent():
+            [place] = redis.zrange(names.LEASES, 0, -1)
+            taken = until(lambda: taken_from(place))  # A heartbeat may come in between.
+            faults.append(taken.faults)
+
+        def taken_from(place):
+            redis.zadd(names.LEASES, {place: 0})
+            return system.leases.take_expired(step_at(place))
+
+        thread = at_mark(system, record, be_silent)
+        run_next(system, runner)
+        thread.join()
+
+        assert faults == [1]
+        assert redis.hget(names.steps(record.tenant, record.id, 0), "f:0") == "0"
+
+    def test_is_not_forced_out_of_an_import(self, switch, tmp_path, monkeypatch):
+        """
+        A module is imported whole before its step is stopped: half of one would make every later
+        step of this process fail.
+        """
+        (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.3)\nwhole = True\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        switch.begin()
+
+        def work():
+            switch.ask(StopReason.CANCELLED)
+            threading.Timer(0.1, switch.force).start()
+            assert import_module("slow_to_import").whole
+            switch.force()
+            time.sleep(1)
+
+        with pytest.raises(StepStopped), switch.armed():
+            work()
+
 
 class TestWedged:
     def test_concludes_and_exits(self, system, switch):
@@ -434,6 +481,18 @@ class TestWedged:
             until(lambda: len(done) == 2)
 
         assert done == [StopReason.CANCELLED, EXIT_WEDGED]
+
+    def test_is_given_up_soon_enough_for_a_cancel(self):
+        """
+        By default the longest way to a cancel (the wish is seen, the step asked, forced and given
+        up) leaves half a second of five for the conclusion.
+        """
+        patience = Limits().stop_seconds
+        looks = 2 * monitoring._LOOK_SECONDS
+        longest = monitoring._BEAT_SECONDS + monitoring._ASKING_SECONDS + patience + looks
+
+        assert longest <= 4.5
+        assert patience == WorkerSettings.model_fields["stop_seconds"].default
 
 
 def place(record, path: str) -> str:

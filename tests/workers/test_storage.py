@@ -346,6 +346,18 @@ class TestLocalStore:
 
         assert [young] == list((tmp_path / ".tmp").iterdir())
 
+    def test_forgets_them_whenever_it_is_told(self, tmp_path):
+        """
+        So that a process that runs for months does so too; how many there were is said.
+        """
+        store = LocalStore(tmp_path)
+        (tmp_path / ".tmp" / "old").touch()
+        store.put("t/a", b"1")
+
+        assert store.remove_left_over() == 0
+        assert store.remove_left_over(seconds=-1) == 1
+        assert [tmp_path / "t" / "a"] == [p for p in tmp_path.rglob("*") if p.is_file()]
+
     def test_says_when_a_key_is_in_the_way(self, tmp_path):
         """
         A disk cannot hold `a` and `a/b`; the second one is refused, not reported missing.
@@ -479,6 +491,41 @@ class TestS3Store:
         client = s3_client(server)
         assert client.list_multipart_uploads(Bucket="tests").get("Uploads", []) == []
         store.delete("t/large")
+
+    def test_aborts_uploads_of_killed_writers(self, server):
+        """
+        Parts that nobody has put together are removed when they are old, with the room they
+        take; those of another prefix are somebody else's.
+        """
+        store, client = s3_store(server), s3_client(server)
+        keys = {"ours": f"{store._prefix}t/a", "theirs": f"other-{store._prefix}t/a"}
+        begun = {
+            whose: client.create_multipart_upload(Bucket="tests", Key=key)["UploadId"]
+            for whose, key in keys.items()
+        }
+
+        if server.checks_signatures:  # The fake one says that all of them began in 2010.
+            assert store.remove_left_over() == 0
+        assert store.remove_left_over(seconds=-60) == 1
+        assert store.remove_left_over(seconds=-60) == 0
+
+        found = client.list_multipart_uploads(Bucket="tests", Prefix="other-").get("Uploads", [])
+        assert begun["theirs"] in [upload["UploadId"] for upload in found]
+        client.abort_multipart_upload(Bucket="tests", Key=keys["theirs"], UploadId=begun["theirs"])
+
+    def test_leaves_no_trace_of_finding_out(self, server):
+        """
+        The first conditional put of a process leaves that object alone, whenever it is killed:
+        no object of another name is ever written.
+        """
+        store, written = s3_store(server), []
+        store._client.meta.events.register(
+            "provide-client-params.s3.PutObject", lambda params, **_: written.append(params["Key"])
+        )
+
+        assert store.put_if_absent("t/a", b"1")
+
+        assert {f"{store._prefix}t/a"} == set(written)
 
     def test_looks_before_it_writes_where_nothing_else_helps(self, moto):
         """

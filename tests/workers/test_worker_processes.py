@@ -120,7 +120,7 @@ class TestWorking:
         """
         An entry that somebody else put into the queue is refused; the next one is done.
         """
-        queue = rq_queue(transport, "cpu")
+        queue = rq_queue(transport, "cpu", "default")
         forged = StepJob.create(
             "os.mkdir", args=[str(tmp_path / "made")], connection=transport, serializer="json"
         )

@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 MAX_KEY_BYTES = 900  # S3 allows 1024, and a bucket's prefix comes before.
 MAX_PART_BYTES = 200  # File systems allow 255, and a temporary name is longer.
+LEFT_OVER_SECONDS = 24 * 3600.0  # No write takes that long: its writer was killed.
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class ObjectStore(Protocol):
 
     def download_url(self, key: str, expires_seconds: int, filename: str) -> str | None:
         """Where a client may GET the object itself; None if only through the service."""
+
+    def remove_left_over(self, seconds: float = LEFT_OVER_SECONDS) -> int:
+        """Remove what writers that were killed left, and that is no object; how many pieces.
+
+        Args:
+            seconds: what is younger may still be written.
+        """
 
     def free_bytes(self) -> int | None:
         """Room left, where that can be known (a local folder); else None."""

@@ -17,11 +17,16 @@ from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO
 
 from workers.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
-from workers.storage.base import ObjectInfo, UploadTarget, check_key, check_prefix
+from workers.storage.base import (
+    LEFT_OVER_SECONDS,
+    ObjectInfo,
+    UploadTarget,
+    check_key,
+    check_prefix,
+)
 
 _CHUNK = 1 << 20
 _TEMPORARY = ".tmp"  # No key begins with a dot.
-_LEFT_BEHIND_SECONDS = 24 * 3600  # No write takes that long: its writer was killed.
 
 
 class LocalStore:
@@ -31,7 +36,7 @@ class LocalStore:
         self._root = root.absolute()
         with _translated(""):
             (self._root / _TEMPORARY).mkdir(parents=True, exist_ok=True)
-            _remove_old(self._root / _TEMPORARY)
+        self.remove_left_over()
 
     # Content types are not kept, and there are no URLs: the service hands out the bytes.
     # ruff: noqa: ARG002
@@ -133,6 +138,17 @@ class LocalStore:
         check_key(key)
         return None
 
+    def remove_left_over(self, seconds: float = LEFT_OVER_SECONDS) -> int:
+        """See `ObjectStore`: the temporary files."""
+        removed = 0
+        with _translated(""):
+            for path in (self._root / _TEMPORARY).iterdir():
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > seconds:
+                        path.unlink()
+                        removed += 1
+        return removed
+
     def free_bytes(self) -> int | None:
         """See `ObjectStore`."""
         with _translated(""):
@@ -209,13 +225,6 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_old(folder: Path) -> None:
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _LEFT_BEHIND_SECONDS:
-                path.unlink()
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -4,10 +4,10 @@ Two clients: one for the data, and one that only signs URLs with the address tha
 reach (the host is part of a signature, so it cannot be replaced afterwards).
 """
 
-import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
@@ -24,7 +24,13 @@ from botocore.exceptions import (
 )
 
 from workers.errors import ObjectNotFound, StorageError, StorageUnavailable
-from workers.storage.base import ObjectInfo, UploadTarget, check_key, check_prefix
+from workers.storage.base import (
+    LEFT_OVER_SECONDS,
+    ObjectInfo,
+    UploadTarget,
+    check_key,
+    check_prefix,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,7 +44,7 @@ _TRANSFER = TransferConfig(
     max_concurrency=4,
     preferred_transfer_client="classic",
 )
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _PASSING = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
@@ -76,16 +82,16 @@ class S3Store:
         """See `ObjectStore`.
 
         Atomic where the server knows `If-None-Match: *` (Amazon, SeaweedFS, R2, Ceph …; found out
-        once, by trying). Elsewhere it looks first and writes then: of two writers at the very
+        with the first object). Elsewhere it looks first and writes then: of two writers at the very
         same moment both may win. Nothing of ours rests on this alone: the record in Redis
         decides, this guards what outlives Redis.
         """
-        if self._is_conditional is None:
-            self._is_conditional = self._probe(key)
         if self._is_conditional:
             return self._put_conditionally(key, data, content_type)
         if self.size(key) is not None:
             return False
+        if self._is_conditional is None:
+            return self._put_and_learn(key, data, content_type)
         self.put(key, data, content_type)
         return True
 
@@ -177,6 +183,18 @@ class S3Store:
             "get_object", expires_seconds, Key=name, ResponseContentDisposition=shown
         )
 
+    def remove_left_over(self, seconds: float = LEFT_OVER_SECONDS) -> int:
+        """See `ObjectStore`: uploads in parts that nobody has completed."""
+        oldest, removed = datetime.now(UTC) - timedelta(seconds=seconds), 0
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with self._translated(""):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                for upload in page.get("Uploads", []):
+                    if upload["Initiated"] < oldest:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        removed += 1
+        return removed
+
     def free_bytes(self) -> int | None:
         """None: a bucket has no end that we could know."""
         return None
@@ -188,6 +206,10 @@ class S3Store:
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
+
+    def _abort(self, name: str, upload_id: str) -> None:
+        with suppress(ObjectNotFound), self._translated(name):  # Somebody else was faster.
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
 
     def _put(self, key: str, data: bytes, **extra: Any) -> None:
         name = self._name(key)
@@ -201,19 +223,25 @@ class S3Store:
             return False
         return True
 
-    def _probe(self, key: str) -> bool:
-        """Whether the server honours `If-None-Match`; some refuse it, some overlook it."""
-        folder = key.rpartition("/")[0]
-        probe = f"{folder or 'probe'}/probe-{secrets.token_hex(8)}"
+    def _put_and_learn(self, key: str, data: bytes, content_type: str) -> bool:
+        """Put, and find out whether the server honours `If-None-Match`: some refuse it.
+
+        Some overlook it, so the object is put twice. One of another name would stay for ever
+        where we are killed in between.
+        """
         try:
-            self._put_conditionally(probe, b"1", "text/plain")
-            return not self._put_conditionally(probe, b"2", "text/plain")
+            if not self._put_conditionally(key, data, content_type):
+                self._is_conditional = True
+                return False
         except StorageUnavailable:
             raise
         except StorageError:
-            return False
-        finally:
-            self.delete(probe)
+            self.put(key, data, content_type)
+            self._is_conditional = False
+            return True
+        with suppress(StorageUnavailable):  # It is written; what was to be learnt can wait.
+            self._is_conditional = not self._put_conditionally(key, data, content_type)
+        return True
 
     def _pages(self, prefix: str, **extra: Any) -> Iterator[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.data.labelled import Labelled
-from models.data.manifest import GenerationManifest
+from models.data.manifest import FileEntry, GenerationManifest
 from models.data.ranks import is_ranked
 from models.data.sample import labelled_of
 from models.data.shards import read_shard
@@ -13,6 +14,7 @@ from models.data.table import kept_in
 from models.downstream import Judgement, LabelledImages, judge
 from models.labels import LabelSpec
 from workers import keys
+from workers.digests import checked_file
 from workers.errors import TaskFailed
 from workers.label_kinds import Misfit, comparable, judged
 from workers.params import EvaluationParams
@@ -114,9 +116,9 @@ def _generated(
 ) -> Iterator[Labelled]:
     """The samples of a generation; where it marks some as kept, only those."""
     path = context.scratch / "shard.tar"
-    kept = _kept(context, generation_id) if is_ranked(manifest.plan) else None
+    kept = _kept(context, generation_id, manifest) if is_ranked(manifest.plan) else None
     for done, shard in enumerate(manifest.shards, start=1):
-        context.store.get_file(context.parent_key("generations", generation_id, shard.path), path)
+        _fetch(context, generation_id, shard, path)
         with path.open("rb") as file:
             for sample in read_shard(file):
                 if kept is None or int(sample.key) in kept:
@@ -124,8 +126,15 @@ def _generated(
         context.report("reading", done, len(manifest.shards), "shards")
 
 
-def _kept(context: TaskContext, generation_id: str) -> set[int]:
+def _kept(context: TaskContext, generation_id: str, manifest: GenerationManifest) -> set[int]:
     """Indices of the samples that a generation marks as kept."""
     table = context.scratch / "metadata.parquet"
-    context.store.get_file(context.parent_key("generations", generation_id, table.name), table)
-    return kept_in(table)
+    [entry] = [file for file in manifest.files if file.path == table.name]
+    return kept_in(_fetch(context, generation_id, entry, table))
+
+
+def _fetch(context: TaskContext, generation_id: str, file: FileEntry, target: Path) -> Path:
+    """Bring a file of a generation here, as its manifest names it."""
+    key = context.parent_key("generations", generation_id, file.path)
+    context.store.get_file(key, target)
+    return checked_file(target, file.sha256, key)

@@ -16,6 +16,7 @@ from models.encoders.encoder import Encoder
 from models.label_generator import LabelGenerator
 from models.stylegan2.networks import Generator
 from workers import keys
+from workers.digests import checked
 from workers.errors import ObjectNotFound, TaskFailed
 from workers.tasks.context import TaskContext
 
@@ -65,8 +66,10 @@ def label_generator(context: TaskContext, resource_id: str, card: dict[str, Any]
 
 def latents(context: TaskContext, inversion_id: str, report: dict[str, Any]) -> Tensor:
     """The latents that an inversion's report names: float32 [N, num_ws, w_dim], on the CPU."""
-    key = context.parent_key("inversions", inversion_id, report["latents"]["path"])
-    found: Tensor = load_tensors(context.store.get(key))["latents"]
+    named = report["latents"]
+    key = context.parent_key("inversions", inversion_id, named["path"])
+    data = checked(context.store.get(key), named["sha256"], key)
+    found: Tensor = load_tensors(data)["latents"]
     return found
 
 
@@ -81,9 +84,8 @@ def samples(
     """The labelled pictures of a dataset, in its order."""
 
     def file(entry: ItemFile) -> tuple[str, bytes]:
-        return entry.path, context.store.get(
-            context.parent_key("datasets", resource_id, entry.path)
-        )
+        key = context.parent_key("datasets", resource_id, entry.path)
+        return entry.path, checked(context.store.get(key), entry.sha256, key)
 
     for done, item in enumerate(manifest.items, start=1):
         labels = {kind: file(entry) for kind, entry in item.labels.items()}

@@ -3,11 +3,13 @@
 Files come into its scratch folder; a folder of a bucket is read where it lies.
 """
 
+import json
 from pathlib import Path
 
 from models.data.labelled import Files
 from workers.addresses import S3Address, refusal
-from workers.errors import ObjectNotFound, TaskFailed
+from workers.digests import checked_file
+from workers.errors import ObjectNotFound, Retryable, TaskFailed
 from workers.imports import Imports
 from workers.params import FileParams, ReadingParams
 from workers.tasks.context import TaskContext
@@ -47,7 +49,7 @@ def upload(context: TaskContext, upload_id: str) -> Path:
     """What was uploaded.
 
     Raises:
-        TaskFailed: `upload_missing`.
+        TaskFailed: `upload_missing`; `upload_damaged`: it has not the digest that was announced.
     """
     path = context.scratch / upload_id
     try:
@@ -55,7 +57,22 @@ def upload(context: TaskContext, upload_id: str) -> Path:
     except ObjectNotFound as error:
         problem = f"upload {upload_id} holds no bytes; PUT the file, then name the upload"
         raise TaskFailed("upload_missing", problem) from error
+    if announced := _announced(context, upload_id):
+        try:
+            checked_file(path, announced, f"upload {upload_id}")
+        except Retryable as error:
+            raise TaskFailed("upload_damaged", f"{error}: PUT the file again") from error
     return path
+
+
+def _announced(context: TaskContext, upload_id: str) -> str | None:
+    """The sha256 that an upload's bytes were said to have: those that go past the service."""
+    try:
+        text = context.store.get(context.parent_key("uploads", upload_id, "upload.json"))
+    except ObjectNotFound:
+        return None
+    found: str | None = json.loads(text).get("sha256")
+    return found
 
 
 def _imports(context: TaskContext, address: str) -> Imports:

@@ -170,7 +170,9 @@ def read_depth(
     else:
         values = decode_grey16(data, name, size)
     none = np.zeros(values.shape, dtype=bool) if spec.invalid is None else values == spec.invalid
-    return depth_within(np.where(none, np.nan, values / scale), name, spec)
+    with np.errstate(invalid="ignore"):  # Signalling NaNs are as good as others.
+        depth = np.where(none, np.nan, values / scale)
+    return depth_within(depth, name, spec)
 
 
 def depth_within(values: NDArray[Any], name: str, spec: DepthSpec) -> NDArray[np.float32]:

@@ -55,7 +55,8 @@ def _keypoints(file: File, spec: KeypointsSpec, _reading: Reading, size: Size) -
     except InvalidDataset as error:
         raise InvalidImage(*error.problems[0]) from error
     if "keypoints" in entries:
-        return kind_of(spec).decode(data, name, size)
+        stored = kind_of(spec).decode(data, name, size)
+        return as_points(stored[:, [1, 0, 2]], size, name, spec)
     if len(entries) != 1:
         raise InvalidImage(name, 'must hold {"points": [[x, y, visibility], …]} and no more')
     (points,) = entries.values()

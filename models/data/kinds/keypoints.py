@@ -8,6 +8,7 @@ column of them for integers.
 """
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -18,6 +19,8 @@ from models.data.pictures import draw_keypoints, keypoint_palette, legend
 from models.data.text import plain
 from models.errors import InvalidImage
 from models.labels import KeypointsSpec
+
+_SHOWN = 300  # Characters of names that an error repeats.
 
 
 class Keypoints:
@@ -47,11 +50,14 @@ class Keypoints:
         try:
             document = json.loads(data)
             names = document["names"]
-            flat = np.array(document["keypoints"], dtype=np.float32)
-        except (ValueError, TypeError, LookupError) as error:
+            with np.errstate(over="ignore"):  # What float32 cannot hold becomes infinite.
+                flat = np.array(document["keypoints"], dtype=np.float32)
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             raise InvalidImage(name, f"is no keypoints.json ({error}); export it again") from error
         if names != list(self.names):
-            found, wanted = ", ".join(map(str, names)), ", ".join(self.names)
+            is_plain = isinstance(names, list) and all(isinstance(each, str) for each in names)
+            found = ", ".join(names)[:_SHOWN] if is_plain else reprlib.repr(names)
+            wanted = ", ".join(self.names)
             raise InvalidImage(name, f"holds the points {found}; the label has {wanted}")
         if flat.shape != (3 * len(self.names),) or not np.isfinite(flat).all():
             problem = f"has {flat.size} numbers for {len(self.names)} points; each needs x, y and v"
