@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.configs import Mode
+from models.feature_tables import FeatureTable, at_pixels
 from models.heads import head_of
 from models.heads.base import Head, Size
-from models.hypercolumns import FeatureTable, at_pixels
 from models.label_generator import label_size
 from models.labels import LabelSpec
 from models.progress import Report

@@ -3,9 +3,9 @@ import pytest
 import torch
 from support.networks import DEPTH, POINTS, SPEC, small_generator
 
-from models import hypercolumns
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
+from models.feature_tables import FeatureTable
 from models.heads import head_of
 from models.heads.base import UNLABELLED, Vote
 from models.label_generator_training import StopRule, train_ensemble, train_label_generator
@@ -220,7 +220,7 @@ class TestPaperMode:
         head = head_of(SPEC)
 
         def after(mode):
-            table = hypercolumns.FeatureTable.build(features, (16, 16), torch.float16)
+            table = FeatureTable.build(features, (16, 16), torch.float16)
             before = table.tables[0].clone()
             targets = torch.cat([head.targets(m, (16, 16)) for m in masks])
             settings = config(mode=mode, max_steps=3)
