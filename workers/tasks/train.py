@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from models.calibration import calibrate
 from models.data.kinds import kind_of
 from models.data.manifest import DatasetManifest
 from models.data.pictures import contact_sheet, heat
-from models.generation import calibrate, draw
+from models.drawing import draw
 from models.label_generator import LabelGenerator, save_label_generator
 from models.label_generator_training import train_on
 from models.labels import LabelSpec
