@@ -165,6 +165,12 @@ class LabelGeneratorConfig(Config):
         batch: pixels per step and member.
         max_steps: steps; in paper mode the most there can be.
         learning_rate: Adam's; in default mode it falls to 0 along a cosine.
+        sampling: `uniform` draws each labelled pixel as often as any other; `balanced`, for masks
+            alone, each class as often as any other, so that rare ones are learnt sooner and
+            predicted more often than they occur.
+        patience: of the 20 looks at held-out pixels; after so many in which their loss hardly fell
+            the training goes to the last quarter of its schedule. 0 is never. Paper mode has a
+            stop rule of its own, and draws uniformly.
         calibration_samples: generated images whose scores fix the uncertainty quantiles.
         psi: truncation that the calibration holds for.
         seed: of weights, orders of pixels and calibration.
@@ -176,6 +182,8 @@ class LabelGeneratorConfig(Config):
     batch: int = Field(default=256, ge=16, le=65_536)
     max_steps: int = Field(default=3000, ge=1, le=10_000_000)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    patience: int = Field(default=0, ge=0, le=20)
     calibration_samples: int = Field(default=1000, ge=100, le=100_000)
     psi: float = Field(default=1.0, ge=0, le=2)
     seed: Seed = 0
@@ -184,6 +192,14 @@ class LabelGeneratorConfig(Config):
     @classmethod
     def _as_the_authors(cls, given: Any) -> Any:
         return _completed(given, PAPER_LABEL_GENERATOR)
+
+    @model_validator(mode="after")
+    def _the_authors_have_one_way(self) -> "LabelGeneratorConfig":
+        if self.mode == "paper" and self.patience:
+            raise ValueError("paper mode has a stop rule of its own: patience must be 0")
+        if self.mode == "paper" and self.sampling != "uniform":
+            raise ValueError("paper mode shuffles all pixels: sampling must be uniform")
+        return self
 
 
 class Recipe(Config):
