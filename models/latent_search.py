@@ -228,6 +228,7 @@ def _next_stage(step: Tensor, flat: Tensor, config: InversionConfig) -> Tensor:
 
 def _joint_steps(config: InversionConfig) -> int:
     """How many steps move all layers together."""
+    assert config.joint_share is not None, "a search has its start, and so nothing is open"
     return round(config.joint_share * config.steps)
 
 

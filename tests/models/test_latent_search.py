@@ -39,7 +39,7 @@ def problem(generator, config):
     ws = mapped(generator, [philox("search", i) for i in range(4)])
     images = generator.synthesize(ws[:2]).clamp(-1, 1)
     wanted = Wanted.of(images, random_distance(0, torch.device("cpu")))
-    objective = Objective(generator, wanted, config)
+    objective = Objective(generator, wanted, config.from_start("mean"))
     with torch.no_grad():
         search = Search.begin(ws[2:], objective.fidelity(objective.terms(ws[2:])))
     return objective, whitened(generator, 0) if config.space == "whitened" else Plain(), search
@@ -210,6 +210,28 @@ class TestPatience:
         """
         with pytest.raises(ValidationError, match="paper mode takes every step"):
             InversionConfig(mode="paper", patience=5)
+
+
+class TestOpenSettings:
+    @pytest.mark.parametrize(
+        ("start", "share"), [("encoder", 0.0), ("samples", 0.5), ("best_of", 0.5), ("mean", 0.5)]
+    )
+    def test_follow_from_the_start(self, start, share):
+        """
+        Layers move apart at once only from an encoder's guess.
+        """
+        decided = InversionConfig().from_start(start)
+
+        assert (decided.start, decided.joint_share) == (start, share)
+
+    def test_what_was_said_stays(self):
+        """
+        A share that was asked for, or that paper mode has, holds for every start.
+        """
+        asked = InversionConfig(joint_share=0.25).from_start("encoder")
+        paper = InversionConfig(mode="paper").from_start("mean")
+
+        assert (asked.joint_share, paper.joint_share) == (0.25, 0.0)
 
 
 class TestPaperMode:
