@@ -78,6 +78,10 @@ class InversionConfig(Config):
         joint_share: of the steps, the first ones, that move all layers together; None is none
             from an encoder's guess, and half of them from elsewhere.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
+        noise_maps: whether the search moves the generator's noise as well, to take up what codes
+            need not (Karras et al. 2020, appendix D); it is forgotten afterwards, and figures are
+            those of the codes alone.
+        noise_weight: of the mean square of how far it moves.
         learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
         patience: after so many steps in which an image hardly got better it goes to the next stage
             of its schedule, and so ends earlier; 0 is never. Paper mode has no such thing.
@@ -97,6 +101,8 @@ class InversionConfig(Config):
     space: Literal["whitened", "plain"] = "whitened"
     joint_share: float | None = Field(default=None, ge=0, le=1)
     latent_weight: float = Field(default=0.1, ge=0, le=1000)
+    noise_maps: bool = False
+    noise_weight: float = Field(default=1.0, ge=0, le=1000)
     learning_rate: float = Field(default=0.2, gt=0, le=10)
     patience: int = Field(default=0, ge=0, le=10_000)
     precision: Literal["float32", "mixed"] = "float32"
