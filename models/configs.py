@@ -46,6 +46,11 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+JOINT_SHARE = 0.5
+JOINT_SHARES: Mapping[Start, float] = MappingProxyType({"encoder": 0.0})
+"""Where it is another one: a code that is near needs no steps in which layers stay together."""
+
+
 def _completed(given: Any, authors: Mapping[str, Any]) -> Any:
     """What was given, and the authors' settings for the rest where their mode is asked for."""
     if isinstance(given, dict) and given.get("mode") == "paper":
@@ -70,8 +75,13 @@ class InversionConfig(Config):
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
         space: where the search moves (`models.latent_spaces`): `whitened`, in units of the spread
             of the generator's own codes, or `plain`, W as it is.
-        joint_share: of the steps, the first ones, that move all layers together.
+        joint_share: of the steps, the first ones, that move all layers together; None is none
+            from an encoder's guess, and half of them from elsewhere.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
+        noise_maps: whether the search moves the generator's noise as well, to take up what codes
+            need not (Karras et al. 2020, appendix D); it is forgotten afterwards, and figures are
+            those of the codes alone.
+        noise_weight: of the mean square of how far it moves.
         learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
         patience: after so many steps in which an image hardly got better it goes to the next stage
             of its schedule, and so ends earlier; 0 is never. Paper mode has no such thing.
@@ -89,8 +99,10 @@ class InversionConfig(Config):
     distance_weight: float = Field(default=10.0, ge=0, le=1000)
     mse_weight: float = Field(default=1.0, ge=0, le=1000)
     space: Literal["whitened", "plain"] = "whitened"
-    joint_share: float = Field(default=0.5, ge=0, le=1)
+    joint_share: float | None = Field(default=None, ge=0, le=1)
     latent_weight: float = Field(default=0.1, ge=0, le=1000)
+    noise_maps: bool = False
+    noise_weight: float = Field(default=1.0, ge=0, le=1000)
     learning_rate: float = Field(default=0.2, gt=0, le=10)
     patience: int = Field(default=0, ge=0, le=10_000)
     precision: Literal["float32", "mixed"] = "float32"
@@ -106,6 +118,13 @@ class InversionConfig(Config):
         if self.mode == "paper" and self.patience:
             raise ValueError("paper mode takes every step: patience must be 0")
         return self
+
+    def from_start(self, start: Start) -> "InversionConfig":
+        """The same for a search from that start, with nothing left open."""
+        share = self.joint_share
+        if share is None:
+            share = JOINT_SHARES.get(start, JOINT_SHARE)
+        return self.model_copy(update={"start": start, "joint_share": share})
 
 
 class EncoderTrainingConfig(Config):

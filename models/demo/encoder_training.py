@@ -26,6 +26,7 @@ from models.perceptual import random_distance
 from models.progress import silent
 
 GENERATOR = Path(__file__).with_name("generator.safetensors")
+ENCODER = Path(__file__).with_name("encoder.safetensors")
 RENDERS, RENDERS_SEED = 2048, 7001
 
 RECIPE = EncoderTrainingConfig(

@@ -27,7 +27,7 @@ LICENCE = "CC0-1.0"
 STAGES = {
     "draw": "draw and label faces",
     "start": "start HandsOff",
-    "generator": "register the generator",
+    "generator": "register the generator and its encoder",
     "datasets": "upload labelled images",
     "inversion": "invert the images",
     "label_generator": "train the label generator",
@@ -115,12 +115,14 @@ class Story:
     def tell(self, client: Client) -> Made:
         """Everything between the first upload and the last download."""
         scale = self._scale
-        generator = self._generator(client)
+        generator, encoder = self._networks(client)
         training, validation, test = self._datasets(client)
         inversion = self._ready(
             client,
             "inversion",
-            client.inversions.create(training, generator, name="faces", **scale.inversion),
+            client.inversions.create(
+                training, generator, encoder=encoder, name="faces", **scale.inversion
+            ),
         )
         labels = self._ready(
             client,
@@ -137,11 +139,14 @@ class Story:
         (self.folder / "inversions.png").write_bytes(picture)
         return Made(scale.images, labels, inversion, generation, synthetic, real)
 
-    def _generator(self, client: Client) -> Resource:
+    def _networks(self, client: Client) -> tuple[Resource, Resource]:
+        name = "demo faces"
         with self.stage("generator") as bar:
-            upload = client.uploads.create(generator_file(), bar.bytes)
-            generator = client.generators.create(upload, name="demo faces", licence=LICENCE)
-            return client.wait(generator, bar.job)
+            files = [shipped(f"{what}.safetensors") for what in ("generator", "encoder")]
+            first, second = (client.uploads.create(file, bar.bytes) for file in files)
+            generator = client.generators.create(first, name=name, licence=LICENCE)
+            encoder = client.encoders.create(second, name=name, licence=LICENCE)
+            return client.wait(generator, bar.job), client.wait(encoder, bar.job)
 
     def _datasets(self, client: Client) -> tuple[Resource, Resource, Resource]:
         """The training images one by one, the others as archives."""
@@ -188,8 +193,8 @@ class Story:
             return client.wait(resource, bar.job)
 
 
-def generator_file() -> Path:
-    """The demo's generator, as it ships.
+def shipped(name: str) -> Path:
+    """A file of the demo's networks.
 
     Raises:
         NotStarted: it is missing.
@@ -197,10 +202,10 @@ def generator_file() -> Path:
     spec = importlib.util.find_spec("models.demo")  # Found, not imported.
     folders = (spec.submodule_search_locations if spec else None) or []
     for folder in folders:
-        file = Path(folder, "generator.safetensors")
+        file = Path(folder, name)
         if file.is_file():
             return file
-    raise NotStarted("models/demo/generator.safetensors is missing; take it from the repository")
+    raise NotStarted(f"models/demo/{name} is missing; take it from the repository")
 
 
 def _draw(*arguments: str) -> None:

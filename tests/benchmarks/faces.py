@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from models.calibration import calibrate, threshold
+from models.checkpoints import load_encoder
 from models.checkpoints.neutral import load_neutral
 from models.configs import InversionConfig, LabelGeneratorConfig
 from models.data.sample import labelled_of
@@ -31,6 +32,7 @@ from models.stylegan2.networks import Generator
 from service.cli.demo_scale import Scale
 
 GENERATOR = Path("models/demo/generator.safetensors")
+ENCODER = Path("models/demo/encoder.safetensors")
 SPECS: dict[str, LabelSpec] = {
     "segmentation": SegmentationSpec(classes=CLASS_NAMES),
     "keypoints": KeypointsSpec(names=KEYPOINT_NAMES, flip_pairs=FLIP_PAIRS),
@@ -108,7 +110,8 @@ class Method:
         names = [f"image {i}" for i in range(len(self._few.images))]
         images = prepared(self._few.images, names, SIZE)
         config = InversionConfig(**self._scale.inversion)
-        return invert(self._generator, images, random_distance(0, CPU), config, silent).latents
+        distance, encoder = random_distance(0, CPU), load_encoder(ENCODER)
+        return invert(self._generator, images, distance, config, silent, encoder).latents
 
     def _label_generator(self, kind: str) -> LabelGenerator:
         if kind not in self._trained:

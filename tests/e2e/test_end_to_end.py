@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.cli.demo import Story, generator_file
+from service.cli.demo import Story, shipped
 from service.cli.demo_scale import QUICK
 from service.cli.progress import Bars
 from service.cli.session import Session
@@ -89,7 +89,9 @@ def label_generator(client, training):
     """
     A label generator, with everything it is made of asked for at once.
     """
-    generator = client.generators.create(generator_file(), name="demo", licence="CC0-1.0")
+    generator = client.generators.create(
+        shipped("generator.safetensors"), name="demo", licence="CC0-1.0"
+    )
     inversion = client.inversions.create(training, generator, **QUICK.inversion)
     labels = client.label_generators.create(inversion, **QUICK.label_generator)
     return client.wait(labels, timeout=PATIENCE)

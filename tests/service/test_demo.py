@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from service.cli.demo import generator_file
+from service.cli.demo import shipped
 from service.cli.demo_report import Made, check_readable, read_command, report_of
 from service.cli.demo_scale import FULL, QUICK, SEEDS, scale_of
 from service.cli.failures import DemoFailed
@@ -155,9 +155,13 @@ class TestScale:
         assert scale_of(8, 100, quick=True) == QUICK
 
 
-class TestGenerator:
-    def test_the_generator_ships_with_the_project(self):
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("name", "largest"),
+        [("generator.safetensors", 6_000_000), ("encoder.safetensors", 4_000_000)],
+    )
+    def test_ship_with_the_project(self, name, largest):
         """
-        The demo's generator lies where it is looked for, and is small.
+        The demo's networks lie where they are looked for, and are small.
         """
-        assert 100_000 < generator_file().stat().st_size <= 6_000_000
+        assert 100_000 < shipped(name).stat().st_size <= largest

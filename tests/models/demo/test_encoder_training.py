@@ -1,4 +1,4 @@
-"""The demo's encoder, trained at its smallest."""
+"""The demo's encoder: trained at its smallest, and as it ships."""
 
 import json
 
@@ -7,7 +7,9 @@ import torch
 
 from models.checkpoints import load_encoder, load_generator
 from models.demo import encoder_training
+from models.demo.quality import renders
 from models.encoders.encoder import own_tensors
+from models.perceptual import random_distance
 
 SMOKE = encoder_training.RECIPE.model_copy(
     update={
@@ -52,3 +54,26 @@ class TestTraining:
         again = own_tensors(load_encoder(tmp_path / "encoder.safetensors"))
         assert all(torch.equal(tensor, again[key]) for key, tensor in own_tensors(before).items())
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
+class TestShipped:
+    def test_is_small(self):
+        """
+        The file that is part of the package has at most 4 MB.
+        """
+        assert encoder_training.ENCODER.stat().st_size <= 4_000_000
+
+    def test_starts_far_nearer_than_the_mean(self, generator):
+        """
+        Renders that it never saw are reconstructed at less than half the mean code's distance.
+        """
+        distance = random_distance(0, torch.device("cpu"))
+        faces = next(renders(8, seed=4242))
+        targets = distance.targets(faces)
+        mean = generator.w_avg.expand(8, generator.num_ws, -1)
+
+        found = load_encoder(encoder_training.ENCODER).encode(faces, generator)
+
+        with torch.no_grad():
+            start = distance(generator.synthesize(found), targets).mean()
+            assert start < 0.5 * distance(generator.synthesize(mean), targets).mean()
