@@ -54,8 +54,7 @@ def room_beside(device: torch.device) -> Room:
     """What is free now, for computations on `device`."""
     if device.type != "cuda":
         return Room(None, free_on_host())
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return Room(torch.cuda.mem_get_info(device)[0] + unused, free_on_host())
+    return Room(free_on_cuda(device), free_on_host())
 
 
 def new_table(
@@ -84,6 +83,12 @@ def new_table(
         # A disk that is full must say so here: later the kernel would kill the process.
         os.posix_fallocate(file.fileno(), 0, size)
         return torch.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).view(shape)
+
+
+def free_on_cuda(device: torch.device) -> int:
+    """Bytes of a GPU's memory that this process may still take, its own unused ones included."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + unused
 
 
 def free_on_host(root: Path = Path("/")) -> int:

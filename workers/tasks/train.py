@@ -103,7 +103,8 @@ def _lesson(
         labels.append(sample.labels[spec.kind])
         sizes.append((sample.image.shape[0], sample.image.shape[1]))
     latents = parents.latents(context, params.inversion_id, inversion)[list(chosen.rows)]
-    return lesson_of(generator, latents, labels, spec, params.config.mode, context.report, sizes)
+    mode, report = params.config.mode, context.report
+    return lesson_of(generator, latents, labels, spec, mode, report, sizes, context.scratch)
 
 
 def _calibration(
