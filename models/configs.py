@@ -46,9 +46,11 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-JOINT_SHARE = 0.5
-JOINT_SHARES: Mapping[Start, float] = MappingProxyType({"encoder": 0.0})
-"""Where it is another one: a code that is near needs no steps in which layers stay together."""
+FROM_AFAR: Mapping[str, float] = MappingProxyType({"joint_share": 0.5, "learning_rate": 0.2})
+FROM_A_GUESS: Mapping[str, float] = MappingProxyType({"joint_share": 0.0, "learning_rate": 0.1})
+"""What a search does where nothing is said. A guess of an encoder is near: it needs no steps in
+which layers stay together, and smaller ones.
+"""
 
 
 def _completed(given: Any, authors: Mapping[str, Any]) -> Any:
@@ -76,13 +78,14 @@ class InversionConfig(Config):
         space: where the search moves (`models.latent_spaces`): `whitened`, in units of the spread
             of the generator's own codes, or `plain`, W as it is.
         joint_share: of the steps, the first ones, that move all layers together; None is none
-            from an encoder's guess, and half of them from elsewhere.
+            of them from an encoder's guess, and half of them from elsewhere.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
         noise_maps: whether the search moves the generator's noise as well, to take up what codes
             need not (Karras et al. 2020, appendix D); it is forgotten afterwards, and figures are
             those of the codes alone.
         noise_weight: of the mean square of how far it moves.
-        learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
+        learning_rate: Adam's, at the plateau of the schedule, in units of `space`; None is 0.1 from
+            an encoder's guess, and 0.2 from elsewhere.
         patience: after so many steps in which an image hardly got better it goes to the next stage
             of its schedule, and so ends earlier; 0 is never. Paper mode has no such thing.
         precision: `mixed` computes the steps in bfloat16 on CUDA; elsewhere it is float32.
@@ -103,7 +106,7 @@ class InversionConfig(Config):
     latent_weight: float = Field(default=0.1, ge=0, le=1000)
     noise_maps: bool = False
     noise_weight: float = Field(default=1.0, ge=0, le=1000)
-    learning_rate: float = Field(default=0.2, gt=0, le=10)
+    learning_rate: float | None = Field(default=None, gt=0, le=10)
     patience: int = Field(default=0, ge=0, le=10_000)
     precision: Literal["float32", "mixed"] = "float32"
     seed: Seed = 0
@@ -121,10 +124,9 @@ class InversionConfig(Config):
 
     def from_start(self, start: Start) -> "InversionConfig":
         """The same for a search from that start, with nothing left open."""
-        share = self.joint_share
-        if share is None:
-            share = JOINT_SHARES.get(start, JOINT_SHARE)
-        return self.model_copy(update={"start": start, "joint_share": share})
+        usual = FROM_A_GUESS if start == "encoder" else FROM_AFAR
+        still_open = {name: usual[name] for name in usual if getattr(self, name) is None}
+        return self.model_copy(update={"start": start, **still_open})
 
 
 class EncoderTrainingConfig(Config):

@@ -209,7 +209,9 @@ def _moved(
     """What Adam makes of a step: it begins anew where layers part."""
     joint = _joint_steps(config)
     count = torch.where(now.step == joint, 0, now.count) + 1
-    rates = [learning_rate(s + 1, config.steps, config.learning_rate) for s in now.step.tolist()]
+    plateau = config.learning_rate
+    assert plateau is not None, "a search has its start, and so nothing is open"
+    rates = [learning_rate(s + 1, config.steps, plateau) for s in now.step.tolist()]
     together = _column(now.step < joint, gradient).bool()
     gradient = torch.where(together, gradient.sum(dim=1, keepdim=True), gradient)
     moments, noise_moments = (now.momentum, now.power), (now.noise_momentum, now.noise_power)

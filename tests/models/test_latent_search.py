@@ -270,24 +270,32 @@ class TestNoiseMaps:
 
 class TestOpenSettings:
     @pytest.mark.parametrize(
-        ("start", "share"), [("encoder", 0.0), ("samples", 0.5), ("best_of", 0.5), ("mean", 0.5)]
+        ("start", "share", "rate"),
+        [
+            ("encoder", 0.0, 0.1),
+            ("samples", 0.5, 0.2),
+            ("best_of", 0.5, 0.2),
+            ("mean", 0.5, 0.2),
+        ],
     )
-    def test_follow_from_the_start(self, start, share):
+    def test_follow_from_the_start(self, start, share, rate):
         """
-        Layers move apart at once only from an encoder's guess.
+        Only from an encoder's guess layers move apart at once, and in smaller steps.
         """
         decided = InversionConfig().from_start(start)
 
-        assert (decided.start, decided.joint_share) == (start, share)
+        assert decided.start == start
+        assert (decided.joint_share, decided.learning_rate) == (share, rate)
 
     def test_what_was_said_stays(self):
         """
         A share that was asked for, or that paper mode has, holds for every start.
         """
-        asked = InversionConfig(joint_share=0.25).from_start("encoder")
+        asked = InversionConfig(joint_share=0.25, learning_rate=0.3).from_start("encoder")
         paper = InversionConfig(mode="paper").from_start("mean")
 
         assert (asked.joint_share, paper.joint_share) == (0.25, 0.0)
+        assert (asked.learning_rate, paper.learning_rate) == (0.3, 0.1)
 
 
 class TestPaperMode:
