@@ -184,7 +184,8 @@ class LabelGeneratorConfig(Config):
         members: MLPs in the ensemble.
         hidden: widths of the two hidden layers.
         batch: pixels per step and member.
-        max_steps: steps; in paper mode the most there can be.
+        max_steps: steps; in paper mode the most there can be. None is as many as look 1.5 times at
+            each labelled pixel, but at least 400 (3000 for keypoints) and at most 3000.
         learning_rate: Adam's; in default mode it falls to 0 along a cosine.
         sampling: `uniform` draws each labelled pixel as often as any other; `balanced`, for masks
             alone, each class as often as any other, so that rare ones are learnt sooner and
@@ -201,7 +202,7 @@ class LabelGeneratorConfig(Config):
     members: int = Field(default=10, ge=1, le=64)
     hidden: tuple[int, int] = (32, 16)
     batch: int = Field(default=256, ge=16, le=65_536)
-    max_steps: int = Field(default=3000, ge=1, le=10_000_000)
+    max_steps: int | None = Field(default=None, ge=1, le=10_000_000)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     sampling: Literal["uniform", "balanced"] = "uniform"
     patience: int = Field(default=0, ge=0, le=20)

@@ -76,7 +76,7 @@ def label_agreement(
     settings = LabelGeneratorConfig(
         members=len(pools),
         batch=max(16, PIXELS // len(pools)),
-        max_steps=min(config.max_steps, STEPS),
+        max_steps=min(config.max_steps or STEPS, STEPS),
         seed=config.seed,
     )
     network = train_apart(pixels, pools, lesson.head, settings, report)

@@ -32,6 +32,9 @@ CHECKS = 20
 COOLING = 0.75
 """Of the schedule, where its last part begins: there a training on a plateau jumps to."""
 
+LOOKS, MOST_STEPS = 1.5, 3000
+"""How often each labelled pixel is looked at, where nothing is said, and where that ends."""
+
 PAPER_EPOCHS = 100
 PAPER_EPOCHS_BEFORE_STOPPING = 4
 PAPER_PATIENCE = 50
@@ -122,6 +125,14 @@ def train_ensemble(
     return Trained(layers, {**record, "seconds": time.perf_counter() - began})
 
 
+def decided(config: LabelGeneratorConfig, head: Head, pixels: int) -> LabelGeneratorConfig:
+    """The settings of a default training on so many labelled pixels, with nothing left open."""
+    if config.max_steps is not None:
+        return config
+    steps = max(head.fewest_steps, min(round(LOOKS * pixels / config.batch), MOST_STEPS))
+    return config.model_copy(update={"max_steps": steps})
+
+
 def train_apart(
     pixels: Pixels,
     pools: Sequence[Pool],
@@ -143,7 +154,7 @@ def train_apart(
     descent = _Descent(network, pixels, head, config)
     for step in descent.along([Source.uniform(pool, config.batch) for pool in pools]):
         if descent.to_look:
-            report("checking", step, config.max_steps, "steps")
+            report("checking", step, descent.steps, "steps")
     return network.eval()
 
 
@@ -153,13 +164,14 @@ def _train_by_default(
     """Standardised features, cosine rate, and the weights that do best on held-out pixels."""
     pixels = pixels.standardised()
     assert pixels.scaling is not None
+    config = decided(config, head, len(pool))
     held, pool = hold_out(pool, config)
     network = _network(pixels, head, config)
     judge, descent = Judge(pixels, held, head), _Descent(network, pixels, head, config)
     for step in descent.along([_source(pool, pixels, config)] * config.members):
         if descent.to_look:
             judge.look(network, step)
-            report("training", step, config.max_steps, "steps")
+            report("training", step, descent.steps, "steps")
             if config.patience and judge.flat(config.patience):
                 descent.cool()
     network.load_state_dict(judge.best)
@@ -178,6 +190,7 @@ class _Descent:
     """All members go down at a rate along a cosine, which falls to 0.
 
     Attributes:
+        steps: of the whole schedule.
         step: of the schedule, that is done.
         taken: steps; fewer than `step` if some were jumped.
     """
@@ -186,21 +199,21 @@ class _Descent:
         self, network: PixelMLPs, pixels: Pixels, head: Head, config: LabelGeneratorConfig
     ) -> None:
         self._network, self._pixels, self._head, self._config = network, pixels, head, config
-        self._adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-        steps = config.max_steps
-        self._rate = torch.optim.lr_scheduler.CosineAnnealingLR(self._adam, steps)
+        assert config.max_steps is not None, "nothing is open any more"
+        self.steps = config.max_steps
+        self._adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+        self._rate = torch.optim.lr_scheduler.CosineAnnealingLR(self._adam, self.steps)
         self.step = self.taken = 0
 
     @property
     def to_look(self) -> bool:
         """Whether this is one of the steps after which to look how it goes."""
-        steps = self._config.max_steps
-        return self.step % max(1, steps // CHECKS) == 0 or self.step == steps
+        return self.step % max(1, self.steps // CHECKS) == 0 or self.step == self.steps
 
     def along(self, sources: Sequence[Source]) -> Iterator[int]:
         """Each member on pixels from its own source; after each step, that step."""
         orders = draws(sources, self._config.seed, self._pixels.targets.device)
-        while self.step < self._config.max_steps:
+        while self.step < self.steps:
             _step(self._network, self._adam, self._pixels, self._head, next(orders))
             self._rate.step()
             self.step += 1
@@ -209,12 +222,13 @@ class _Descent:
 
     def cool(self) -> None:
         """Go to the last part of the schedule, unless it has begun."""
-        steps = self._config.max_steps
-        place = math.ceil(COOLING * steps)
+        place = math.ceil(COOLING * self.steps)
         if self.step < place:
             self.step = self._rate.last_epoch = place
             (group,) = self._adam.param_groups
-            group["lr"] = self._config.learning_rate * (1 + math.cos(math.pi * place / steps)) / 2
+            group["lr"] = (
+                self._config.learning_rate * (1 + math.cos(math.pi * place / self.steps)) / 2
+            )
 
 
 def _train_as_the_authors(
@@ -226,10 +240,11 @@ def _train_as_the_authors(
     which BatchNorm is not defined.
     """
     network = _network(pixels, head, config)
-    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     rule = StopRule(config.members, pool.device)
     per_epoch = len(pool) // config.batch
-    most = min(config.max_steps, PAPER_EPOCHS * per_epoch)
+    most = PAPER_EPOCHS * per_epoch
+    most = most if config.max_steps is None else min(config.max_steps, most)
     final = copied(network)
     for step, drawn in enumerate(epochs(pool, config, most), start=1):
         losses = _step(network, adam, pixels, head, drawn)

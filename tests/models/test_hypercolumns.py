@@ -28,6 +28,13 @@ def slowly(x, size):
     return torch.tensor(columns).T
 
 
+def projected(features, weight, bias, size, edge):
+    """
+    A layer on the maps as they come from synthesis.
+    """
+    return hypercolumns.project(hypercolumns.native_maps(features, size), weight, bias, edge)
+
+
 class TestEverywhere:
     def test_is_bilinear_from_the_native_size(self):
         """
@@ -68,7 +75,7 @@ class TestProject:
         expected = torch.einsum("nchw,dc->nhwd", whole, weight) + bias
 
         got = torch.full_like(expected, torch.nan)
-        for tile, part in hypercolumns.project(features, weight, bias, size, edge):
+        for tile, part in projected(features, weight, bias, size, edge):
             got[:, tile.top : tile.bottom, tile.left : tile.right] = part
 
         assert_near(got, expected)
@@ -79,17 +86,51 @@ class TestProject:
         """
         features, size = feature_maps(), (16, 16)
         weight = torch.randn(2, sum(f.shape[1] for f in features))
-        ((_, got),) = hypercolumns.project(features, weight, torch.zeros(2), size, 16)
+        ((_, got),) = projected(features, weight, torch.zeros(2), size, 16)
 
         whole = hypercolumns.everywhere(features, size)
         assert_near(got, torch.einsum("nchw,dc->nhwd", whole, weight))
 
+    @pytest.mark.parametrize("size", [(4, 4), (8, 8), (16, 16), (32, 32)])
+    def test_needs_no_smaller_maps(self, size):
+        """
+        Of a generator of few blocks there may be no map to enlarge, or one alone.
+        """
+        features = [f for f in feature_maps() if f.shape[2] <= size[0]]
+        weight = torch.randn(3, sum(f.shape[1] for f in features))
+        bias = torch.randn(3)
+
+        ((_, got),) = projected(features, weight, bias, size, 64)
+
+        whole = hypercolumns.everywhere(features, size)
+        assert_near(got, torch.einsum("nchw,dc->nhwd", whole, weight) + bias)
+
+    def test_leaves_the_maps_as_they_are(self):
+        """
+        What it adds up is its own: another layer can be applied to the same maps.
+        """
+        maps = hypercolumns.native_maps(feature_maps(), (32, 32))
+        before = [f.clone() for level in maps for f in level]
+        weight = torch.randn(3, sum(f.shape[1] for level in maps for f in level))
+
+        for _, part in hypercolumns.project(maps, weight, torch.randn(3), 16):
+            part.zero_()
+
+        after = [f for level in maps for f in level]
+        assert all(map(torch.equal, before, after))
+
     def test_refuses_a_label_that_maps_do_not_divide(self):
         """
-        The label's size must be a whole multiple of each map's; the message names both.
+        Maps must double from level to level up to the label; the message names all sizes.
         """
-        features = feature_maps()
-        weight = torch.zeros(1, sum(f.shape[1] for f in features))
+        with pytest.raises(ValueError, match=r"\(48, 48\) .* 4 x 4, 8 x 8, 16 x 16, 32 x 32"):
+            hypercolumns.native_maps(feature_maps(), (48, 48))
 
-        with pytest.raises(ValueError, match=r"\(48, 48\) .* 32 x 32"):
-            next(hypercolumns.project(features, weight, torch.zeros(1), (48, 48), 16))
+    def test_refuses_maps_with_a_level_missing(self):
+        """
+        From 8 to 32 pixels is no doubling, though both divide the label.
+        """
+        features = [f for f in feature_maps() if f.shape[2] != 16]
+
+        with pytest.raises(ValueError, match="4 x 4, 8 x 8, 32 x 32"):
+            hypercolumns.native_maps(features, (32, 32))

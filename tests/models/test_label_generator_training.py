@@ -12,7 +12,12 @@ from models.errors import TrainingImpossible
 from models.feature_tables import FeatureTable
 from models.heads import head_of
 from models.heads.base import UNLABELLED, Vote
-from models.label_generator_training import StopRule, train_ensemble, train_label_generator
+from models.label_generator_training import (
+    StopRule,
+    decided,
+    train_ensemble,
+    train_label_generator,
+)
 from models.labels import SegmentationSpec
 from models.latents import mapped
 from models.lessons import Pixels
@@ -199,6 +204,40 @@ class TestPatience:
         As long as the held-out loss falls, all steps are taken.
         """
         assert trained(patience=3, max_steps=60)[1]["steps"] == 60
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("spec", "pixels", "steps"),
+        [
+            (SPEC, 16 * 64 * 64, 400),
+            (SPEC, 300_000, 1758),
+            (DEPTH, 300_000, 1758),
+            (SPEC, 16 * 512 * 512, 3000),
+            (POINTS, 16 * 64 * 64, 3000),
+        ],
+    )
+    def test_follow_from_what_there_is_to_see(self, spec, pixels, steps):
+        """
+        Each labelled pixel is looked at one and a half times, within bounds; points take longer.
+        """
+        assert decided(LabelGeneratorConfig(), head_of(spec), pixels).max_steps == steps
+
+    def test_are_what_was_asked_for(self):
+        """
+        A number that was given stays, and so many are taken.
+        """
+        _, record, _ = trained(max_steps=7)
+
+        assert record["steps"] == 7
+
+    def test_that_were_left_open_are_recorded(self):
+        """
+        The record says how many there were.
+        """
+        _, record, _ = trained(max_steps=None, members=1)
+
+        assert record["steps"] == 400
 
 
 class TestMemory:
