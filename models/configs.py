@@ -46,6 +46,13 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+FROM_AFAR: Mapping[str, float] = MappingProxyType({"joint_share": 0.5, "learning_rate": 0.2})
+FROM_A_GUESS: Mapping[str, float] = MappingProxyType({"joint_share": 0.0, "learning_rate": 0.1})
+"""What a search does where nothing is said. A guess of an encoder is near: it needs no steps in
+which layers stay together, and smaller ones.
+"""
+
+
 def _completed(given: Any, authors: Mapping[str, Any]) -> Any:
     """What was given, and the authors' settings for the rest where their mode is asked for."""
     if isinstance(given, dict) and given.get("mode") == "paper":
@@ -70,9 +77,15 @@ class InversionConfig(Config):
         distance: `lpips` (needs the ImageNet trunk) or `perceptual` (seeded random convolutions).
         space: where the search moves (`models.latent_spaces`): `whitened`, in units of the spread
             of the generator's own codes, or `plain`, W as it is.
-        joint_share: of the steps, the first ones, that move all layers together.
+        joint_share: of the steps, the first ones, that move all layers together; None is none
+            of them from an encoder's guess, and half of them from elsewhere.
         distance_weight, mse_weight, latent_weight: of the loss terms, images in [0, 1].
-        learning_rate: Adam's, at the plateau of the schedule, in units of `space`.
+        noise_maps: whether the search moves the generator's noise as well, to take up what codes
+            need not (Karras et al. 2020, appendix D); it is forgotten afterwards, and figures are
+            those of the codes alone.
+        noise_weight: of the mean square of how far it moves.
+        learning_rate: Adam's, at the plateau of the schedule, in units of `space`; None is 0.1 from
+            an encoder's guess, and 0.2 from elsewhere.
         patience: after so many steps in which an image hardly got better it goes to the next stage
             of its schedule, and so ends earlier; 0 is never. Paper mode has no such thing.
         precision: `mixed` computes the steps in bfloat16 on CUDA; elsewhere it is float32.
@@ -89,9 +102,11 @@ class InversionConfig(Config):
     distance_weight: float = Field(default=10.0, ge=0, le=1000)
     mse_weight: float = Field(default=1.0, ge=0, le=1000)
     space: Literal["whitened", "plain"] = "whitened"
-    joint_share: float = Field(default=0.5, ge=0, le=1)
+    joint_share: float | None = Field(default=None, ge=0, le=1)
     latent_weight: float = Field(default=0.1, ge=0, le=1000)
-    learning_rate: float = Field(default=0.2, gt=0, le=10)
+    noise_maps: bool = False
+    noise_weight: float = Field(default=1.0, ge=0, le=1000)
+    learning_rate: float | None = Field(default=None, gt=0, le=10)
     patience: int = Field(default=0, ge=0, le=10_000)
     precision: Literal["float32", "mixed"] = "float32"
     seed: Seed = 0
@@ -106,6 +121,12 @@ class InversionConfig(Config):
         if self.mode == "paper" and self.patience:
             raise ValueError("paper mode takes every step: patience must be 0")
         return self
+
+    def from_start(self, start: Start) -> "InversionConfig":
+        """The same for a search from that start, with nothing left open."""
+        usual = FROM_A_GUESS if start == "encoder" else FROM_AFAR
+        still_open = {name: usual[name] for name in usual if getattr(self, name) is None}
+        return self.model_copy(update={"start": start, **still_open})
 
 
 class EncoderTrainingConfig(Config):
@@ -163,8 +184,15 @@ class LabelGeneratorConfig(Config):
         members: MLPs in the ensemble.
         hidden: widths of the two hidden layers.
         batch: pixels per step and member.
-        max_steps: steps; in paper mode the most there can be.
+        max_steps: steps; in paper mode the most there can be. None is as many as look 1.5 times at
+            each labelled pixel, but at least 400 (3000 for keypoints) and at most 3000.
         learning_rate: Adam's; in default mode it falls to 0 along a cosine.
+        sampling: `uniform` draws each labelled pixel as often as any other; `balanced`, for masks
+            alone, each class as often as any other, so that rare ones are learnt sooner and
+            predicted more often than they occur.
+        patience: of the 20 looks at held-out pixels; after so many in which their loss hardly fell
+            the training goes to the last quarter of its schedule. 0 is never. Paper mode has a
+            stop rule of its own, and draws uniformly.
         calibration_samples: generated images whose scores fix the uncertainty quantiles.
         psi: truncation that the calibration holds for.
         seed: of weights, orders of pixels and calibration.
@@ -174,8 +202,10 @@ class LabelGeneratorConfig(Config):
     members: int = Field(default=10, ge=1, le=64)
     hidden: tuple[int, int] = (32, 16)
     batch: int = Field(default=256, ge=16, le=65_536)
-    max_steps: int = Field(default=3000, ge=1, le=10_000_000)
+    max_steps: int | None = Field(default=None, ge=1, le=10_000_000)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    patience: int = Field(default=0, ge=0, le=20)
     calibration_samples: int = Field(default=1000, ge=100, le=100_000)
     psi: float = Field(default=1.0, ge=0, le=2)
     seed: Seed = 0
@@ -184,6 +214,14 @@ class LabelGeneratorConfig(Config):
     @classmethod
     def _as_the_authors(cls, given: Any) -> Any:
         return _completed(given, PAPER_LABEL_GENERATOR)
+
+    @model_validator(mode="after")
+    def _the_authors_have_one_way(self) -> "LabelGeneratorConfig":
+        if self.mode == "paper" and self.patience:
+            raise ValueError("paper mode has a stop rule of its own: patience must be 0")
+        if self.mode == "paper" and self.sampling != "uniform":
+            raise ValueError("paper mode shuffles all pixels: sampling must be uniform")
+        return self
 
 
 class Recipe(Config):

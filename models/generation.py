@@ -7,28 +7,31 @@ the wanted number, each shard independent of all others (HandsOff 3.3 drops afte
 
 Several label generators of one generator, each of another kind, label the same images; a
 candidate must pass the threshold of each.
+
+The caller's thread draws, selects and writes; others encode. On a GPU the next batch is begun
+before the last one is fetched, so that it never waits for the rest.
 """
 
-import time
+from collections import abc, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
-from torch import Tensor
 
-from models.class_mix import Shares, shares_of
-from models.data.images import ImageFormat, encode_image
-from models.data.kinds import kind_of
+from models.class_mix import Shares
+from models.data.images import ImageFormat
 from models.data.manifest import SampleInfo
-from models.data.shards import ShardSample, sample_bytes
+from models.data.sample_encoding import ENCODERS, Generated, Place, encode_sample
+from models.data.shards import ShardSample
+from models.drawing import Begun, Drawn, Precision, begin
 from models.errors import UncertaintyRuleTooStrict
-from models.label_generator import LabelGenerator, Labels
+from models.label_generator import LabelGenerator
+from models.labels import LabelSpec
 from models.latents import drawn_codes
-from models.pixels import as_pixels
+from models.overlap import in_order
 from models.progress import Report
 from models.seeding import philox
 from models.stylegan2.networks import Generator
@@ -38,8 +41,11 @@ MOST_CANDIDATES = 20
 FEWEST_CANDIDATES = 1000
 """But no shard gives up before it has tried as many: a small one may just be unlucky."""
 
-_PIXELS_AT_ONCE = {"cpu": 2**16, "cuda": 2**22}
-_ENCODED_TO_MEASURE = 64
+Filled = abc.Generator[tuple[ShardSample, SampleInfo], None, None]
+"""A shard's samples, and what is said of each; closing it ends its threads."""
+
+_BATCHES_BEGUN = 2
+"""At a time: one is fetched while the device is at work on another."""
 
 
 class Plan(BaseModel):
@@ -51,7 +57,7 @@ class Plan(BaseModel):
         batch: candidates computed together.
         threads: of PyTorch on a CPU.
         device: its kind, `cpu` or `cuda`.
-        precision: what is computed in.
+        precision: what images are computed in; see `drawing.precision_of`.
         psi: truncation; 1 is none.
         seed: of all latents.
         thresholds: by kind of label; candidates with a higher score of that kind are dropped. A
@@ -68,7 +74,7 @@ class Plan(BaseModel):
     batch: int
     threads: int
     device: str
-    precision: str = "float32"
+    precision: Precision = "float32"
     psi: float
     seed: int
     thresholds: dict[str, float] = {}
@@ -94,206 +100,121 @@ class Plan(BaseModel):
         return min(self.shard_size, self.count - shard * self.shard_size)
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """N labelled images, on the CPU.
-
-    Attributes:
-        images: uint8 [N, H, W, 3].
-        labels: of each label generator.
-        classes: of the generator, one per image; None where it knows none.
-    """
-
-    images: NDArray[np.uint8]
-    labels: tuple[Labels, ...]
-    classes: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How a label generator's scores are distributed, and what a sample costs.
-
-    Attributes:
-        psi: the truncation it holds for.
-        class_shares: the mix of a conditional generator's classes that it holds for; else empty.
-        samples: how many images were drawn.
-        quantiles: 101 of them: the score at share i / 100.
-        images_per_second: synthesis, labels of all kinds and encoding together.
-        bytes_per_sample: in a shard, with PNG images and labels of all kinds.
-    """
-
-    psi: float
-    class_shares: Shares
-    samples: int
-    quantiles: list[float]
-    images_per_second: float
-    bytes_per_sample: float
-
-
-def threshold(quantiles: Sequence[float], drop: float) -> float | None:
-    """The score above which the share `drop` in [0, 1) of all images lies; None for 0.
-
-    Args:
-        quantiles: of the scores, at equal steps from share 0 to share 1.
-        drop: the share that is too uncertain.
-    """
-    if drop == 0:
-        return None
-    return float(np.interp(1 - drop, np.linspace(0, 1, len(quantiles)), quantiles))
-
-
-def batch_size(device: torch.device, image_size: Sequence[int]) -> int:
-    """How many images (H, W) are computed together: as many as fit the cache or the GPU."""
-    return max(1, min(64, _PIXELS_AT_ONCE[device.type] // (image_size[0] * image_size[1])))
-
-
-@torch.no_grad()
-def draw(
-    generator: Generator,
-    label_generators: Sequence[LabelGenerator],
-    streams: Sequence[np.random.Generator],
-    psi: float,
-    shares: Shares = (),
-) -> Drawn:
-    """One labelled image per random stream, all computed as one batch; see `drawn_codes`."""
-    codes = drawn_codes(generator, streams, psi, shares)
-    return replace(render(generator, label_generators, codes.ws), classes=codes.classes)
-
-
-@torch.no_grad()
-def render(generator: Generator, label_generators: Sequence[LabelGenerator], ws: Tensor) -> Drawn:
-    """Images of style codes ws [N, num_ws, w_dim], with labels, at the labels' size.
-
-    Raises:
-        ValueError: label generators of one kind twice, or of labels of different sizes.
-    """
-    size = _size_of(label_generators)
-    images, features = generator.synthesize_with_features(ws)
-    labels = tuple(some.predict(features).cpu() for some in label_generators)
-    return Drawn(as_pixels(images, size), labels)
-
-
-def _size_of(label_generators: Sequence[LabelGenerator]) -> tuple[int, int]:
-    """(H, W) of the labels of all label generators, which must go together."""
-    kinds = [some.spec.kind for some in label_generators]
-    if len(set(kinds)) != len(kinds) or not kinds:
-        raise ValueError(f"one label generator of each kind is needed, got {', '.join(kinds)}")
-    sizes = {some.size for some in label_generators}
-    if len(sizes) > 1:
-        raise ValueError(f"label generators of one generator have one size, got {sorted(sizes)}")
-    return sizes.pop()
-
-
-def calibrate(
-    generator: Generator,
-    label_generators: Sequence[LabelGenerator],
-    psi: float,
-    samples: int,
-    seed: int,
-    report: Report,
-    shares: Shares = (),
-) -> tuple[Calibration, ...]:
-    """Draw `samples` images (rounded up to whole batches) and look at their scores.
-
-    Classes are drawn by their `shares`, all equally often where none are given.
-
-    Returns:
-        one for each label generator.
-    """
-    shares = shares or shares_of(None, generator.label_dim)
-    batch = batch_size(generator.w_avg.device, generator.image_shape[1:])
-    scores: list[Tensor] = []
-    sizes: list[int] = []
-    drawing = encoding = 0.0
-    done = 0
-    while done < samples:
-        streams = [philox(seed, "calibration", done + i) for i in range(batch)]
-        began = time.perf_counter()
-        drawn = draw(generator, label_generators, streams, psi, shares)
-        drawing += time.perf_counter() - began
-        if len(sizes) < _ENCODED_TO_MEASURE:
-            began = time.perf_counter()
-            sizes += _encoded_sizes(drawn, label_generators, psi)
-            encoding += time.perf_counter() - began
-        scores.append(torch.stack([labels.scores for labels in drawn.labels]))
-        done += batch
-        report("calibrating", done, samples, "images")
-    rate = 1 / (drawing / done + encoding / len(sizes))
-    cost = sum(sizes) / len(sizes)
-    of_each = torch.cat(scores, dim=1).numpy()  # [label generators, images]
-    return tuple(Calibration(psi, shares, done, _quantiles(s), rate, cost) for s in of_each)
-
-
-def _quantiles(scores: NDArray[np.float32]) -> list[float]:
-    """101 of them, at equal steps from share 0 to share 1."""
-    found: list[float] = np.quantile(scores.astype(np.float64), np.linspace(0, 1, 101)).tolist()
-    return found
-
-
-def _encoded_sizes(
-    drawn: Drawn, label_generators: Sequence[LabelGenerator], psi: float
-) -> list[int]:
-    """Bytes that each of some images would take in a shard."""
-    trial = Plan(count=1, shard_size=1, batch=1, threads=1, device="cpu", psi=psi, seed=0)
-    pairs = (
-        _sample(trial, label_generators, _Place(0, i, i, i), drawn)
-        for i in range(len(drawn.images))
-    )
-    return [len(sample_bytes(sample)) for sample, _ in pairs]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an image is: its shard, its number in the generation and in what was drawn."""
-
-    shard: int
-    index: int
-    candidate: int
-    in_batch: int
-
-
 def fill_shard(
     generator: Generator,
     label_generators: Sequence[LabelGenerator],
     plan: Plan,
     shard: int,
     report: Report,
-) -> Iterator[tuple[ShardSample, SampleInfo]]:
+    encoders: int | None = None,
+) -> Filled:
     """The samples of a shard, one by one, in order.
 
-    How many candidates were drawn is the last sample's `candidate` + 1.
+    How many candidates were drawn is the last sample's `candidate` + 1. In memory are at most
+    two batches that were begun, and as many images as a batch has, or two for each thread if
+    those are more, that wait to be encoded or taken. The threads end with the last sample, or
+    when this is closed.
+
+    Args:
+        generator: on any device.
+        label_generators: of its images, on the same.
+        plan: all that decides the bytes, beside the networks.
+        shard: which one.
+        report: told after every batch how many samples have been drawn.
+        encoders: threads that encode; None for as many as suit the device, 0 for none. They
+            change no byte.
 
     Raises:
         UncertaintyRuleTooStrict: the shard is not full after `MOST_CANDIDATES` times its size.
     """
-    wanted = plan.samples_of(shard)
-    most = max(FEWEST_CANDIDATES, MOST_CANDIDATES * wanted)
-    slot = 0
-    for first in range(0, most, plan.batch):
-        streams = [philox(plan.seed, shard, first + i) for i in range(plan.batch)]
-        drawn = draw(generator, label_generators, streams, plan.psi, plan.class_shares)
-        for i in _certain_enough(plan, label_generators, drawn):
-            place = _Place(shard, shard * plan.shard_size + slot, first + i, i)
-            yield _sample(plan, label_generators, place, drawn)
+    threads = ENCODERS[plan.device] if encoders is None else encoders
+    specs = [some.spec for some in label_generators]
+    encode = partial(encode_sample, specs=specs, image_format=plan.image_format)
+    chosen = _chosen(generator, label_generators, plan, shard, report)
+    yield from in_order(encode, chosen, threads, ahead=max(plan.batch, 2 * threads))
+
+
+def _chosen(
+    generator: Generator,
+    label_generators: Sequence[LabelGenerator],
+    plan: Plan,
+    shard: int,
+    report: Report,
+) -> Iterator[Generated]:
+    """The shard's images, as many as it holds, in order."""
+    candidates = _Candidates(generator, label_generators, plan, shard)
+    wanted, slot = plan.samples_of(shard), 0
+    specs = [some.spec for some in label_generators]
+    while slot < wanted:
+        batch = candidates.batch(wanted - slot)
+        if batch is None:
+            raise UncertaintyRuleTooStrict(
+                f"shard {shard} found {slot} of {wanted} samples among {candidates.most} "
+                f"candidates with a score of at most {_limits(plan)}: drop a smaller share, "
+                "or use the truncation psi that the label generator was calibrated for"
+            )
+        first, drawn = batch
+        for i in _certain_enough(plan, specs, drawn)[: wanted - slot]:
+            index = shard * plan.shard_size + slot
+            yield drawn.one(i, specs, Place(index, plan.seed, shard, first + i, plan.psi))
             slot += 1
-            if slot == wanted:
-                return
         report("drawing", slot, wanted, "samples")
-    raise UncertaintyRuleTooStrict(
-        f"shard {shard} found {slot} of {wanted} samples among {most} "
-        f"candidates with a score of at most {_limits(plan)}: drop a smaller share, "
-        "or use the truncation psi that the label generator was calibrated for"
-    )
 
 
-def _certain_enough(
-    plan: Plan, label_generators: Sequence[LabelGenerator], drawn: Drawn
-) -> list[int]:
+class _Candidates:
+    """A shard's candidates, batch after batch; some are begun before they are asked for.
+
+    Attributes:
+        most: how many there are.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        label_generators: Sequence[LabelGenerator],
+        plan: Plan,
+        shard: int,
+    ) -> None:
+        self.most = max(FEWEST_CANDIDATES, MOST_CANDIDATES * plan.samples_of(shard))
+        self._networks = generator, label_generators
+        self._plan = plan
+        self._shard = shard
+        self._begun = deque[tuple[int, Begun]]()
+        self._next = 0
+        device = generator.w_avg.device
+        self._copies: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def batch(self, missing: int) -> tuple[int, Drawn] | None:
+        """The next batch, and which candidate is its first; None after the last one.
+
+        Args:
+            missing: images that the shard lacks. Batches that it will need, whatever is found
+                in those before them, are begun before this one is waited for, and no others.
+        """
+        needed = -(-missing // self._plan.batch)
+        while self._next < self.most and len(self._begun) < min(needed, _BATCHES_BEGUN):
+            self._begun.append((self._next, self._begin(self._next)))
+            self._next += self._plan.batch
+        if not self._begun:
+            return None
+        first, batch = self._begun.popleft()
+        return first, batch.fetched(self._copies)
+
+    def _begin(self, first: int) -> Begun:
+        """The batch that begins with that candidate."""
+        plan, (generator, label_generators) = self._plan, self._networks
+        streams = [philox(plan.seed, self._shard, first + i) for i in range(plan.batch)]
+        codes = drawn_codes(generator, streams, plan.psi, plan.class_shares)
+        return begin(generator, label_generators, codes, plan.precision)
+
+
+def _certain_enough(plan: Plan, specs: Sequence[LabelSpec], drawn: Drawn) -> list[int]:
     """Which of the drawn images pass every threshold."""
     kept = torch.ones(len(drawn.images), dtype=torch.bool)
-    for some, labels in zip(label_generators, drawn.labels, strict=True):
-        limit = plan.thresholds.get(some.spec.kind, np.inf)
-        kept &= labels.scores.double() <= limit
+    for spec, labels in zip(specs, drawn.labels, strict=True):
+        kept &= labels.scores.double() <= plan.thresholds.get(spec.kind, np.inf)
     found: list[int] = kept.nonzero().flatten().tolist()
     return found
 
@@ -303,36 +224,3 @@ def _limits(plan: Plan) -> str:
     if len(plan.thresholds) == 1:
         return str(*plan.thresholds.values())
     return " and ".join(f"{limit} ({kind})" for kind, limit in plan.thresholds.items())
-
-
-def _sample(
-    plan: Plan, label_generators: Sequence[LabelGenerator], place: _Place, drawn: Drawn
-) -> tuple[ShardSample, SampleInfo]:
-    """One drawn image as a shard keeps it."""
-    image, i = drawn.images[place.in_batch], place.in_batch
-    members: dict[str, bytes] = {plan.image_format: encode_image(image, plan.image_format)}
-    figures: dict[str, dict[str, float]] = {}
-    scores = {
-        some.spec.kind: float(labels.scores[i])
-        for some, labels in zip(label_generators, drawn.labels, strict=True)
-    }
-    for some, labels in zip(label_generators, drawn.labels, strict=True):
-        kind, label = kind_of(some.spec), labels.values[i].numpy()
-        figures[kind.figure] = kind.figures(label)
-        members[kind.member] = kind.encode(label)
-    info = SampleInfo.model_validate(
-        {
-            "index": place.index,
-            "seed": plan.seed,
-            "shard": place.shard,
-            "candidate": place.candidate,
-            "score": next(iter(scores.values())),
-            "scores": scores if len(scores) > 1 else None,
-            "psi": plan.psi,
-            "label": None if drawn.classes is None else drawn.classes[i],
-            "height": image.shape[0],
-            "width": image.shape[1],
-            **figures,
-        }
-    )
-    return ShardSample(f"{place.index:09d}", members | {"json": info.to_json()}), info

@@ -42,6 +42,7 @@ class Inversion:
         image_seconds: float64 [N], each image's share of the time of its steps, also of those
             that an earlier attempt took.
         seconds: for all of it, in this attempt.
+        config: how they were found, with nothing left open; None if they were not searched for.
         start_distances: float32 [N] by the name of each way to a start that was tried.
         notes: what the user should know about how they were found.
     """
@@ -52,6 +53,7 @@ class Inversion:
     iterations: Tensor
     image_seconds: Tensor
     seconds: float
+    config: InversionConfig | None = None
     start_distances: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -93,6 +95,7 @@ def invert(
         masks = checked_masks(masks, images)
         images = filled(generator, images, masks)
     starts = Starts(generator, distance, config, report, encoder)
+    config = config.from_start(starts.chosen)
     problem = Problem(generator, distance, images, config, masks)
     batches = Batches(problem.fitting())
     snapshots = Snapshots.of(keeper, problem, starts)
@@ -106,6 +109,7 @@ def invert(
         iterations=run.search.taken,
         image_seconds=run.seconds,
         seconds=time.perf_counter() - began,
+        config=config,
         start_distances=run.start_distances,
         notes=(*batches.notes, *_said(problem)),
     )

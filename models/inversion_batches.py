@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from models.table_places import free_on_cuda
+
 CPU_BUDGET = 2 * 2**30
 """Bytes on a CPU: a process cannot know what the machine's other processes will ask for."""
 
@@ -81,9 +83,7 @@ def fitting(step: Callable[[], object], device: torch.device) -> int:
     before = torch.cuda.memory_allocated(device)
     step()
     needed = torch.cuda.max_memory_allocated(device) - before
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    free = torch.cuda.mem_get_info(device)[0] + unused
-    return max(1, int(_SHARE_OF_FREE * free / max(1, needed)))
+    return max(1, int(_SHARE_OF_FREE * free_on_cuda(device) / max(1, needed)))
 
 
 def _saved(step: Callable[[], object]) -> int:

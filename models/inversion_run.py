@@ -20,6 +20,7 @@ from models.inversion_starts import Starts
 from models.inversion_targets import Wanted
 from models.latent_search import Objective, Search, autocast, kept, stepped
 from models.latent_spaces import Plain, Space, whitened
+from models.noise_maps import length
 from models.perceptual import Distance
 from models.pixels import as_pixels
 from models.progress import Report
@@ -125,7 +126,8 @@ class Run:
             codes = {name: starts.find(name, objective.wanted) for name in starts.tried}
             terms = {name: objective.terms(ws) for name, ws in codes.items()}
             fidelity = objective.fidelity(terms[starts.chosen])
-            search = Search.begin(codes[starts.chosen], fidelity)
+            noise = length(problem.generator) if problem.config.noise_maps else 0
+            search = Search.begin(codes[starts.chosen], fidelity, noise)
             return search, {name: of.distance.cpu() for name, of in terms.items()}
 
         parts = batches.each(len(problem.images), found)

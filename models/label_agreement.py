@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from models.configs import LabelGeneratorConfig
 from models.heads.base import Vote, labelled, mismatch
@@ -21,6 +20,7 @@ from models.label_generator_training import train_apart
 from models.lessons import Lesson
 from models.outliers import outliers
 from models.pixel_mlps import PixelMLPs
+from models.pixel_orders import AllBut
 from models.progress import Report
 
 MOST = 64
@@ -76,7 +76,7 @@ def label_agreement(
     settings = LabelGeneratorConfig(
         members=len(pools),
         batch=max(16, PIXELS // len(pools)),
-        max_steps=min(config.max_steps, STEPS),
+        max_steps=min(config.max_steps or STEPS, STEPS),
         seed=config.seed,
     )
     network = train_apart(pixels, pools, lesson.head, settings, report)
@@ -88,11 +88,12 @@ def label_agreement(
     return tuple(Agreement(*each, index in suspects) for index, each in enumerate(found))
 
 
-def _pools(lesson: Lesson, folds: int) -> list[Tensor]:
+def _pools(lesson: Lesson, folds: int) -> list[AllBut]:
     """For each network, the labelled pixels it learns from: image i is not in pool i mod folds."""
     pool = labelled(lesson.pixels.targets).nonzero().squeeze(1)
-    image = pool // (lesson.size[0] * lesson.size[1])
-    return [pool[image % folds != fold] for fold in range(folds)]
+    fold = torch.arange(len(lesson.labels)) % folds
+    area = lesson.size[0] * lesson.size[1]
+    return [AllBut(pool, area, fold != own) for own in range(folds)]
 
 
 def _compared(

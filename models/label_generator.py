@@ -8,7 +8,7 @@ hypercolumns (`models.hypercolumns`). Training is in `models.label_generator_tra
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from models import hypercolumns
 from models.errors import CheckpointError
 from models.heads import head_of
-from models.heads.base import Decision, Head, Vote
+from models.heads.base import Head, Vote
 from models.labels import LabelSpec
 
 SCHEMA_VERSION = "1"
@@ -29,8 +29,15 @@ KIND = "label-generator"
 LARGEST_LABEL = 512
 """Rows of a label at most; larger generators' images are reduced to it, as the authors do."""
 
-_NUMBERS_AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
-"""Hidden values computed together: on a CPU so many that they stay in its cache."""
+_NUMBERS_AT_ONCE = {"cpu": 2**19, "cuda": 2**28}
+"""Hidden values of a tile: on a CPU so many that they stay in its cache."""
+
+_WIDTH_AT_ONCE = 384
+"""Hidden values of a pixel: members with so many together share a pass over the maps.
+
+All members at once would need M times the memory for maps that are projected at native size;
+one narrow member after the other would spend its time on reading the maps.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,17 @@ class Layers:
     def to(self, device: torch.device) -> "Layers":
         """The same on another device."""
         return Layers(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def of(self, members: slice) -> "Layers":
+        """Those of some members."""
+        return Layers(**{f.name: getattr(self, f.name)[members] for f in fields(self)})
+
+    def above_first(self, hidden: Tensor) -> Tensor:
+        """Layers 2 and 3: h1 [..., M * width], which is written over -> outputs [M, K, ...]."""
+        x = hidden.relu_().view(-1, *self.b1.shape).permute(1, 2, 0)  # [M, h1, P]
+        x = torch.baddbmm(self.b2[..., None], self.w2, x).relu_()
+        outputs = torch.baddbmm(self.b3[..., None], self.w3, x)
+        return outputs.view(*outputs.shape[:2], *hidden.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -122,49 +140,67 @@ class LabelGenerator:
         Raises:
             ValueError: maps of other shapes than those it was trained on.
         """
+        self._check(features)
+        together, _ = self._portions()
+        portions = zip(*(torch.split(f, together) for f in features), strict=True)
+        return Labels.join([self._decided(self.outputs(portion)) for portion in portions])
+
+    @torch.no_grad()
+    def outputs(self, features: Sequence[Tensor]) -> Tensor:
+        """What each member says of each pixel, before they agree.
+
+        Args:
+            features: as `predict` takes them; the outputs of all N images are kept at once.
+
+        Returns:
+            float32 [M, K, N, H, W].
+        """
+        self._check(features)
+        maps = hypercolumns.native_maps(features, self.size)
+        members = len(self.layers.b3)
+        outputs = self.layers.b3.new_empty(*self.layers.b3.shape, len(features[0]), *self.size)
+        _, edge = self._portions()
+        for first in range(0, members, self._members_together):
+            some = slice(first, first + self._members_together)
+            layers = self.layers.of(some)
+            weight, bias = layers.w1.flatten(0, 1), layers.b1.flatten()
+            for tile, hidden in hypercolumns.project(maps, weight, bias, edge):
+                tile.of(outputs[some]).copy_(layers.above_first(hidden))
+        return outputs
+
+    def _check(self, features: Sequence[Tensor]) -> None:
         shapes = tuple(tuple(f.shape[1:]) for f in features)
         if shapes != self.feature_shapes:
             raise ValueError(f"trained on maps {list(self.feature_shapes)}, given {list(shapes)}")
-        edge, together = self._portions(features[0].device)
-        portions = zip(*(torch.split(f, together) for f in features), strict=True)
-        return Labels.join([self._together(portion, edge) for portion in portions])
 
-    def _together(self, features: Sequence[Tensor], edge: int) -> Labels:
-        """Labels of so few images that all their decisions can be kept at once."""
-        head, uncertainty = self.head, features[0].new_empty(len(features[0]), *self.size).float()
-        values: Tensor | None = None
-        for tile, decision in self._decisions(features, head, edge):
-            area = (slice(None), slice(tile.top, tile.bottom), slice(tile.left, tile.right))
-            if values is None:
-                values = decision.values.new_empty(*uncertainty.shape, decision.values.shape[1])
-            values[area] = decision.values.view(values[area].shape)
-            uncertainty[area] = decision.uncertainty.view(uncertainty[area].shape)
-        assert values is not None, "a label has pixels"
+    def _decided(self, outputs: Tensor) -> Labels:
+        """The labels of N images, of outputs [M, K, N, H, W]."""
+        head, shape = self.head, outputs.shape[2:]
+        pixels = max(1, self._numbers_at_once // self.layers.b3.numel())
+        portions = torch.split(outputs.flatten(2), pixels, dim=2)  # [M, K, P] each
+        decisions = [head.decide(portion.mT, self.vote) for portion in portions]
+        values = torch.cat([decision.values for decision in decisions]).view(*shape, -1)
+        uncertainty = torch.cat([decision.uncertainty for decision in decisions]).view(shape)
         finished = head.finish(values, uncertainty)
         return Labels(finished.values, uncertainty, finished.scores)
 
-    def _portions(self, device: torch.device) -> tuple[int, int]:
-        """Edge of a tile in pixels and number of images that are computed together."""
-        budget = _NUMBERS_AT_ONCE[device.type] // self.layers.b1.numel()
+    def _portions(self) -> tuple[int, int]:
+        """Number of images that are computed together, and edge of a tile in pixels."""
+        members, width = self.layers.b1.shape
+        budget = self._numbers_at_once // (min(members, self._members_together) * width)
         edge = 8
         while edge < max(self.size) and (2 * edge) ** 2 <= budget:
             edge *= 2
-        return edge, max(1, budget // edge**2)
+        return max(1, budget // edge**2), edge
 
-    def _decisions(
-        self, features: Sequence[Tensor], head: Head, edge: int
-    ) -> Iterator[tuple[hypercolumns.Tile, Decision]]:
-        """Tile after tile of some images."""
-        weight, bias = self.layers.w1.flatten(0, 1), self.layers.b1.flatten()
-        for tile, hidden in hypercolumns.project(features, weight, bias, self.size, edge):
-            yield tile, head.decide(self._above_first(hidden), self.vote)
+    @property
+    def _members_together(self) -> int:
+        """How many members share a pass over the maps."""
+        return max(1, _WIDTH_AT_ONCE // self.layers.b1.shape[1])
 
-    def _above_first(self, hidden: Tensor) -> Tensor:
-        """Layers 2 and 3: [N, rows, columns, M * h1] -> outputs [M, N * rows * columns, K]."""
-        members, h1 = self.layers.b1.shape
-        x = hidden.reshape(-1, members, h1).relu().transpose(0, 1)  # [M, P, h1]
-        x = torch.bmm(x, self.layers.w2.mT).add_(self.layers.b2[:, None]).relu_()
-        return torch.bmm(x, self.layers.w3.mT).add_(self.layers.b3[:, None])
+    @property
+    def _numbers_at_once(self) -> int:
+        return _NUMBERS_AT_ONCE[self.layers.b1.device.type]
 
 
 def label_size(image_size: tuple[int, int]) -> tuple[int, int]:

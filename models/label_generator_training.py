@@ -4,12 +4,13 @@ Members share nothing but the data: each has its own initial weights and its own
 and may have pixels of its own (`train_apart`).
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,18 +18,22 @@ from torch import Tensor
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
 from models.heads.base import Head, Size, Vote, labelled
+from models.held_out import Judge, chosen, copied
 from models.label_generator import LabelGenerator, Layers
 from models.labels import LabelSpec
 from models.lessons import Lesson, Pixels, lesson_of
 from models.pixel_mlps import PixelMLPs
+from models.pixel_orders import Pool, Source, draws, epochs, hold_out
 from models.progress import Report
-from models.seeding import philox
 from models.stylegan2.networks import Generator
 
-HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 8192
-"""Labelled pixels kept back to choose the best weights by, in default mode."""
 CHECKS = 20
-"""How often the held-out pixels are looked at."""
+"""How often the held-out pixels are looked at, where the schedule is run through."""
+COOLING = 0.75
+"""Of the schedule, where its last part begins: there a training on a plateau jumps to."""
+
+LOOKS, MOST_STEPS = 1.5, 3000
+"""How often each labelled pixel is looked at, where nothing is said, and where that ends."""
 
 PAPER_EPOCHS = 100
 PAPER_EPOCHS_BEFORE_STOPPING = 4
@@ -53,6 +58,7 @@ def train_label_generator(
     config: LabelGeneratorConfig,
     report: Report,
     image_sizes: Sequence[Size] | None = None,
+    scratch: Path | None = None,
 ) -> tuple[LabelGenerator, dict[str, Any]]:
     """A label generator from latents and the labels of the images they stand for.
 
@@ -66,6 +72,7 @@ def train_label_generator(
         report: told phases `synthesising` (images) and `training` (steps).
         image_sizes: (h, w) of each labelled image, in whose pixels its keypoints are; if left
             out, that of the generator's labels.
+        scratch: a folder for features that no memory has room for (`models.lessons`).
 
     Returns:
         the label generator, and a record of its training.
@@ -73,7 +80,7 @@ def train_label_generator(
     Raises:
         TrainingImpossible: there are too few labelled pixels.
     """
-    lesson = lesson_of(generator, latents, labels, spec, config.mode, report, image_sizes)
+    lesson = lesson_of(generator, latents, labels, spec, config.mode, report, image_sizes, scratch)
     return train_on(lesson, generator_sha256, config, report)
 
 
@@ -100,9 +107,13 @@ def train_ensemble(
         report: told phase `training` (steps).
 
     Raises:
-        TrainingImpossible: too few labelled pixels.
+        TrainingImpossible: too few labelled pixels, or no classes to be balanced.
     """
     began = time.perf_counter()
+    if config.sampling == "balanced" and pixels.targets.is_floating_point():
+        raise TrainingImpossible(
+            "balanced sampling needs classes, and these labels have none: ask for uniform sampling"
+        )
     pool = labelled(pixels.targets).nonzero().squeeze(1)
     if len(pool) < 2 * config.batch:
         raise TrainingImpossible(
@@ -114,9 +125,17 @@ def train_ensemble(
     return Trained(layers, {**record, "seconds": time.perf_counter() - began})
 
 
+def decided(config: LabelGeneratorConfig, head: Head, pixels: int) -> LabelGeneratorConfig:
+    """The settings of a default training on so many labelled pixels, with nothing left open."""
+    if config.max_steps is not None:
+        return config
+    steps = max(head.fewest_steps, min(round(LOOKS * pixels / config.batch), MOST_STEPS))
+    return config.model_copy(update={"max_steps": steps})
+
+
 def train_apart(
     pixels: Pixels,
-    pools: Sequence[Tensor],
+    pools: Sequence[Pool],
     head: Head,
     config: LabelGeneratorConfig,
     report: Report,
@@ -124,18 +143,18 @@ def train_apart(
     """One member for each pool of pixels, which learns from no other; the last weights.
 
     Args:
-        pixels: on the device to compute on, with standardised features.
-        pools: int64 [P] each, labelled pixels, one at least.
+        pixels: with standardised features.
+        pools: labelled pixels, one at least.
         head: what is learnt.
         config: how; `members` is the number of pools.
         report: told phase `checking` (steps).
     """
     assert len(pools) == config.members
     network = _network(pixels, head, config)
-    every = max(1, config.max_steps // CHECKS)
-    for step in _descent(network, pixels, pools, head, config):
-        if step % every == 0 or step == config.max_steps:
-            report("checking", step, config.max_steps, "steps")
+    descent = _Descent(network, pixels, head, config)
+    for step in descent.along([Source.uniform(pool, config.batch) for pool in pools]):
+        if descent.to_look:
+            report("checking", step, descent.steps, "steps")
     return network.eval()
 
 
@@ -145,33 +164,71 @@ def _train_by_default(
     """Standardised features, cosine rate, and the weights that do best on held-out pixels."""
     pixels = pixels.standardised()
     assert pixels.scaling is not None
-    held, pool = _hold_out(pool, config)
+    config = decided(config, head, len(pool))
+    held, pool = hold_out(pool, config)
     network = _network(pixels, head, config)
-    judge = _Judge(*pixels.read(held), head)
-    every = max(1, config.max_steps // CHECKS)
-    for step in _descent(network, pixels, [pool] * config.members, head, config):
-        if step % every == 0 or step == config.max_steps:
+    judge, descent = Judge(pixels, held, head), _Descent(network, pixels, head, config)
+    for step in descent.along([_source(pool, pixels, config)] * config.members):
+        if descent.to_look:
             judge.look(network, step)
-            report("training", step, config.max_steps, "steps")
+            report("training", step, descent.steps, "steps")
+            if config.patience and judge.flat(config.patience):
+                descent.cool()
     network.load_state_dict(judge.best)
-    record = {"steps": config.max_steps, **judge.record(network)}
+    record = {"steps": descent.taken, **judge.record(network)}
     return network.folded(*pixels.scaling), record
 
 
-def _descent(
-    network: PixelMLPs,
-    pixels: Pixels,
-    pools: Sequence[Tensor],
-    head: Head,
-    config: LabelGeneratorConfig,
-) -> Iterator[int]:
-    """All members go down, each on its own pool, at a rate along a cosine; after each step."""
-    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.max_steps)
-    for step, chosen in enumerate(_draws(pools, config), start=1):
-        _step(network, adam, pixels, head, chosen)
-        rate.step()
-        yield step
+def _source(pool: Tensor, pixels: Pixels, config: LabelGeneratorConfig) -> Source:
+    """What all members draw from."""
+    if config.sampling == "balanced":
+        return Source.balanced(pool, pixels.targets, config.batch)
+    return Source.uniform(pool, config.batch)
+
+
+class _Descent:
+    """All members go down at a rate along a cosine, which falls to 0.
+
+    Attributes:
+        steps: of the whole schedule.
+        step: of the schedule, that is done.
+        taken: steps; fewer than `step` if some were jumped.
+    """
+
+    def __init__(
+        self, network: PixelMLPs, pixels: Pixels, head: Head, config: LabelGeneratorConfig
+    ) -> None:
+        self._network, self._pixels, self._head, self._config = network, pixels, head, config
+        assert config.max_steps is not None, "nothing is open any more"
+        self.steps = config.max_steps
+        self._adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+        self._rate = torch.optim.lr_scheduler.CosineAnnealingLR(self._adam, self.steps)
+        self.step = self.taken = 0
+
+    @property
+    def to_look(self) -> bool:
+        """Whether this is one of the steps after which to look how it goes."""
+        return self.step % max(1, self.steps // CHECKS) == 0 or self.step == self.steps
+
+    def along(self, sources: Sequence[Source]) -> Iterator[int]:
+        """Each member on pixels from its own source; after each step, that step."""
+        orders = draws(sources, self._config.seed, self._pixels.targets.device)
+        while self.step < self.steps:
+            _step(self._network, self._adam, self._pixels, self._head, next(orders))
+            self._rate.step()
+            self.step += 1
+            self.taken += 1
+            yield self.step
+
+    def cool(self) -> None:
+        """Go to the last part of the schedule, unless it has begun."""
+        place = math.ceil(COOLING * self.steps)
+        if self.step < place:
+            self.step = self._rate.last_epoch = place
+            (group,) = self._adam.param_groups
+            group["lr"] = (
+                self._config.learning_rate * (1 + math.cos(math.pi * place / self.steps)) / 2
+            )
 
 
 def _train_as_the_authors(
@@ -183,21 +240,23 @@ def _train_as_the_authors(
     which BatchNorm is not defined.
     """
     network = _network(pixels, head, config)
-    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     rule = StopRule(config.members, pool.device)
     per_epoch = len(pool) // config.batch
-    most = min(config.max_steps, PAPER_EPOCHS * per_epoch)
-    final = _copied(network)
-    for step, chosen in enumerate(_epochs(pool, config, most), start=1):
-        losses = _step(network, adam, pixels, head, chosen)
-        final = _chosen(~rule.stopped, _copied(network), final)
+    most = PAPER_EPOCHS * per_epoch
+    most = most if config.max_steps is None else min(config.max_steps, most)
+    final = copied(network)
+    for step, drawn in enumerate(epochs(pool, config, most), start=1):
+        losses = _step(network, adam, pixels, head, drawn)
         if step > PAPER_EPOCHS_BEFORE_STOPPING * per_epoch:
-            rule.look(losses, step)
+            stopping = rule.look(losses, step)
+            if stopping.any():
+                final = chosen(stopping, copied(network), final)
         if step % CHECKS == 0:
             report("training", step, most, "steps")
         if rule.all_stopped:
             break
-    network.load_state_dict(final)
+    network.load_state_dict(chosen(rule.stopped, final, copied(network)))
     channels = pixels.table.channels
     unchanged = (pool.new_zeros(channels).float(), pool.new_ones(channels).float())
     return network.folded(*unchanged), {"steps": step, "stopped_at": rule.steps}
@@ -221,58 +280,16 @@ class StopRule:
         """Whether no member goes on."""
         return None not in self.steps
 
-    def look(self, losses: Tensor, step: int) -> None:
-        """Take in the mini-batch losses [M] of `step`."""
+    def look(self, losses: Tensor, step: int) -> Tensor:
+        """Take in the mini-batch losses [M] of `step`; which members stop here, bool [M]."""
         better = losses < self.lowest
         self.lowest = torch.minimum(self.lowest, losses)
         self.waited = torch.where(better, 0, self.waited + 1)
-        self.stopped = self.stopped | (self.waited > PAPER_PATIENCE)
-        for member in self.stopped.nonzero().flatten().tolist():
-            self.steps[member] = self.steps[member] or step
-
-
-class _Judge:
-    """Keeps, for each member, the weights that did best on held-out pixels."""
-
-    def __init__(self, values: Tensor, targets: Tensor, head: Head) -> None:
-        self._values, self._targets, self._head = values, targets, head
-        self._lowest: Tensor | None = None
-        self.best: dict[str, Tensor] = {}
-        self.steps: list[int] = []
-
-    @torch.no_grad()
-    def look(self, network: PixelMLPs, step: int) -> None:
-        """Compare the network as it is now with the best so far."""
-        outputs = self.outputs(network)
-        losses = self._head.loss(outputs, self._targets.expand(len(outputs), *self._targets.shape))
-        if self._lowest is None:
-            self._lowest, self.best = losses, _copied(network)
-            self.steps = [step] * len(losses)
-            return
-        better = losses < self._lowest
-        self._lowest = torch.minimum(losses, self._lowest)
-        self.best = _chosen(better, _copied(network), self.best)
-        now = better.tolist()
-        self.steps = [step if new else old for new, old in zip(now, self.steps, strict=True)]
-
-    @torch.no_grad()
-    def outputs(self, network: PixelMLPs) -> Tensor:
-        """What the members say of the held-out pixels: [M, P, K]."""
-        network.eval()
-        members = network.weights[0].shape[0]
-        outputs: Tensor = network(self._values.expand(members, -1, -1))
-        network.train()
-        return outputs
-
-    def record(self, network: PixelMLPs) -> dict[str, Any]:
-        """How the chosen weights, by now in `network`, do."""
-        assert self._lowest is not None
-        return {
-            "kept_at": self.steps,
-            "held_out_pixels": len(self._targets),
-            "held_out_loss": float(self._lowest.mean()),
-            "held_out_agreement": self._head.agreement(self.outputs(network), self._targets),
-        }
+        stopping = ~self.stopped & (self.waited > PAPER_PATIENCE)
+        self.stopped = self.stopped | stopping
+        for member in stopping.nonzero().flatten().tolist():
+            self.steps[member] = step
+        return stopping
 
 
 def _network(pixels: Pixels, head: Head, config: LabelGeneratorConfig) -> PixelMLPs:
@@ -282,53 +299,12 @@ def _network(pixels: Pixels, head: Head, config: LabelGeneratorConfig) -> PixelM
 
 
 def _step(
-    network: PixelMLPs, adam: torch.optim.Adam, pixels: Pixels, head: Head, chosen: Tensor
+    network: PixelMLPs, adam: torch.optim.Adam, pixels: Pixels, head: Head, drawn: Tensor
 ) -> Tensor:
-    """One step of all members on their pixels `chosen` int64 [M, B]; their losses [M]."""
-    values, targets = pixels.read(chosen)
+    """One step of all members on their pixels `drawn` int64 [M, B]; their losses [M]."""
+    values, targets = pixels.read(drawn)
     losses = head.loss(network(values), targets)
     adam.zero_grad()
     losses.sum().backward()  # type: ignore[no-untyped-call]
     adam.step()
     return losses.detach()
-
-
-def _hold_out(pool: Tensor, config: LabelGeneratorConfig) -> tuple[Tensor, Tensor]:
-    """Some pixels of the pool, the same for all members, and the rest."""
-    count = max(1, min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(pool))))
-    order = philox(config.seed, "held-out").permutation(len(pool))
-    held, rest = (torch.from_numpy(part).to(pool.device) for part in np.split(order, [count]))
-    return pool[held], pool[rest.sort().values]
-
-
-def _draws(pools: Sequence[Tensor], config: LabelGeneratorConfig) -> Iterator[Tensor]:
-    """For each step, B pixels for each member, drawn from its pool with replacement: [M, B]."""
-    streams = [philox(config.seed, "order", m) for m in range(config.members)]
-    for _ in range(config.max_steps):
-        drawn = [
-            pool[torch.from_numpy(stream.integers(len(pool), size=config.batch)).to(pool.device)]
-            for pool, stream in zip(pools, streams, strict=True)
-        ]
-        yield torch.stack(drawn)
-
-
-def _epochs(pool: Tensor, config: LabelGeneratorConfig, most: int) -> Iterator[Tensor]:
-    """For at most `most` steps, epochs of shuffled pixels, B for each member: int64 [M, B]."""
-    streams = [philox(config.seed, "order", m) for m in range(config.members)]
-    per_epoch = len(pool) // config.batch
-    for step in range(most):
-        place = step % per_epoch * config.batch
-        if place == 0:
-            orders = np.stack([s.permutation(len(pool)).astype(np.int32) for s in streams])
-        drawn = orders[:, place : place + config.batch].astype(np.int64)
-        yield pool[torch.from_numpy(drawn).to(pool.device)]
-
-
-def _copied(network: PixelMLPs) -> dict[str, Tensor]:
-    """All of a network's numbers, which stay when it goes on."""
-    return {key: value.clone() for key, value in network.state_dict().items()}
-
-
-def _chosen(where: Tensor, yes: dict[str, Tensor], no: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Member by member: `yes` for those that are true in `where` [M], else `no`."""
-    return {key: torch.where(where[:, None, None], yes[key], no[key]) for key in yes}

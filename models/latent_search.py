@@ -22,6 +22,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from models import noise_maps
 from models.configs import InversionConfig
 from models.inversion_targets import Wanted
 from models.latent_spaces import Space
@@ -65,9 +66,15 @@ class Objective:
     wanted: Wanted
     config: InversionConfig
 
-    def terms(self, ws: Tensor) -> Terms:
-        """How near the images of ws float32 [N, num_ws, w_dim] are."""
-        images = self.generator.synthesize(ws)
+    def terms(self, ws: Tensor, noise: Tensor | None = None) -> Terms:
+        """How near the images of ws float32 [N, num_ws, w_dim] are.
+
+        `noise` float32 [N, S] are offsets of `models.noise_maps`; without them it is the constants.
+        """
+        if noise is None or not noise.shape[1]:
+            images = self.generator.synthesize(ws)
+        else:
+            images = self.generator.synthesize(ws, noise_maps.maps(self.generator, noise))
         return Terms(self.wanted.distance_to(images), self.wanted.mse_to(images), images)
 
     def fidelity(self, terms: Terms) -> Tensor:
@@ -100,6 +107,8 @@ class Search:
         start: float32 [N, num_ws, w_dim], codes.
         offset: float32 [N, num_ws, w_dim], how far the coordinates are from the start's.
         momentum, power: float32 [N, num_ws, w_dim], Adam's moments of the gradient.
+        noise, noise_momentum, noise_power: float32 [N, S], the same of the noise's offsets; S is 0
+            where noise stays as it is.
         best: float32 [N, num_ws, w_dim], the codes with the best fidelity so far.
         fidelity: float32 [N], theirs.
         lowest: float32 [N], fidelity in the last up to `patience` steps of a stage.
@@ -113,6 +122,9 @@ class Search:
     offset: Tensor
     momentum: Tensor
     power: Tensor
+    noise: Tensor
+    noise_momentum: Tensor
+    noise_power: Tensor
     best: Tensor
     fidelity: Tensor
     lowest: Tensor
@@ -122,13 +134,19 @@ class Search:
     taken: Tensor
 
     @classmethod
-    def begin(cls, start: Tensor, fidelity: Tensor) -> "Search":
-        """Searches not begun; `start` float32 [N, num_ws, w_dim] and `fidelity` [N] are theirs."""
+    def begin(cls, start: Tensor, fidelity: Tensor, noise: int = 0) -> "Search":
+        """Searches not begun; `start` float32 [N, num_ws, w_dim] and `fidelity` [N] are theirs.
+
+        `noise` is S, the pixels of the noise maps that move.
+        """
+        still = start.new_zeros(len(start), noise)
         offset, momentum, power = (torch.zeros_like(start) for _ in range(3))
         step, count, taken = (torch.zeros(len(start), dtype=torch.int64) for _ in range(3))
         lowest, mark = (torch.full_like(fidelity, math.inf) for _ in range(2))
         moments, plateau = (offset, momentum, power), (lowest, mark)
-        return cls(start, *moments, start, fidelity, *plateau, step, count, taken)
+        return cls(
+            start, *moments, still, still, still, start, fidelity, *plateau, step, count, taken
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -166,41 +184,62 @@ class Search:
 def stepped(objective: Objective, space: Space, now: Search) -> Search:
     """One step of N unfinished searches on."""
     config = objective.config
-    offset = now.offset.detach().requires_grad_()
+    offset, noise = (some.detach().requires_grad_() for some in (now.offset, now.noise))
     ws = space.to_w(space.of(now.start) + offset)
     with autocast(ws.device, config):
-        fidelity = objective.fidelity(objective.terms(ws))
+        fidelity = objective.fidelity(objective.terms(ws, noise))
     latent = offset.square().mean(dim=(1, 2))
-    (gradient,) = torch.autograd.grad((fidelity + config.latent_weight * latent).sum(), offset)
+    loss = fidelity + config.latent_weight * latent
+    if noise.shape[1]:
+        loss = loss + config.noise_weight * noise.square().mean(dim=1)
+    both = (offset, noise)
+    gradient, of_noise = torch.autograd.grad(loss.sum(), both, materialize_grads=True)
     with torch.no_grad():
         better = fidelity < now.fidelity
-        found = _moved(now, gradient, config)
+        found = _moved(now, gradient, of_noise, config)
         found["best"] = torch.where(better[:, None, None], ws, now.best)
         found["fidelity"] = torch.where(better, fidelity, now.fidelity)
         found["lowest"] = torch.minimum(fidelity, now.lowest)
         return _jumped(Search(**{**now.tensors(), **found}), config)
 
 
-def _moved(now: Search, gradient: Tensor, config: InversionConfig) -> dict[str, Tensor]:
+def _moved(
+    now: Search, gradient: Tensor, noise_gradient: Tensor, config: InversionConfig
+) -> dict[str, Tensor]:
     """What Adam makes of a step: it begins anew where layers part."""
     joint = _joint_steps(config)
     count = torch.where(now.step == joint, 0, now.count) + 1
-    rates = [learning_rate(s + 1, config.steps, config.learning_rate) for s in now.step.tolist()]
-    going_on = _column(count > 1, gradient)
+    plateau = config.learning_rate
+    assert plateau is not None, "a search has its start, and so nothing is open"
+    rates = [learning_rate(s + 1, config.steps, plateau) for s in now.step.tolist()]
     together = _column(now.step < joint, gradient).bool()
     gradient = torch.where(together, gradient.sum(dim=1, keepdim=True), gradient)
-    momentum = (now.momentum * going_on).lerp(gradient, 1 - _BETAS[0])
-    power = (now.power * going_on).lerp(gradient.square(), 1 - _BETAS[1])
-    means = [_column(1 - beta ** count.double(), gradient) for beta in _BETAS]
-    direction = momentum / means[0] / ((power / means[1]).sqrt() + _EPSILON)
+    moments, noise_moments = (now.momentum, now.power), (now.noise_momentum, now.noise_power)
+    step, momentum, power = _adam(gradient, moments, count, rates)
+    noise_step, noise_momentum, noise_power = _adam(noise_gradient, noise_moments, count, rates)
     return {
-        "offset": now.offset - _column(torch.tensor(rates), gradient) * direction,
+        "offset": now.offset - step,
         "momentum": momentum,
         "power": power,
+        "noise": now.noise - noise_step,
+        "noise_momentum": noise_momentum,
+        "noise_power": noise_power,
         "step": now.step + 1,
         "count": count,
         "taken": now.taken + 1,
     }
+
+
+def _adam(
+    gradient: Tensor, moments: tuple[Tensor, Tensor], count: Tensor, rates: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How far each of N things moves, and the new moments; `count` 1 begins with moments of 0."""
+    going_on = _column(count > 1, gradient)
+    momentum = (moments[0] * going_on).lerp(gradient, 1 - _BETAS[0])
+    power = (moments[1] * going_on).lerp(gradient.square(), 1 - _BETAS[1])
+    means = [_column(1 - beta ** count.double(), gradient) for beta in _BETAS]
+    direction = momentum / means[0] / ((power / means[1]).sqrt() + _EPSILON)
+    return _column(torch.tensor(rates), gradient) * direction, momentum, power
 
 
 def _jumped(now: Search, config: InversionConfig) -> Search:
@@ -228,6 +267,7 @@ def _next_stage(step: Tensor, flat: Tensor, config: InversionConfig) -> Tensor:
 
 def _joint_steps(config: InversionConfig) -> int:
     """How many steps move all layers together."""
+    assert config.joint_share is not None, "a search has its start, and so nothing is open"
     return round(config.joint_share * config.steps)
 
 
@@ -237,8 +277,8 @@ def _cooling_from(config: InversionConfig) -> int:
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
-    """One value for each image [N], as [N, 1, 1] beside `like`."""
-    return values.to(like)[:, None, None]
+    """One value for each image [N], as [N, 1, …] beside `like`."""
+    return values.to(like).view(-1, *[1] * (like.ndim - 1))
 
 
 @torch.no_grad()
@@ -251,5 +291,7 @@ def kept(objective: Objective, space: Space, now: Search) -> Tensor:
     last = torch.where(_column(now.taken > 0, last).bool(), last, now.start)
     if objective.config.mode == "paper":
         return last
-    better = objective.fidelity(objective.terms(last)) < now.fidelity
+    # With noise that moved, the best fidelity was that of an image which codes alone do not draw.
+    best = objective.fidelity(objective.terms(now.best)) if now.noise.shape[1] else now.fidelity
+    better = objective.fidelity(objective.terms(last)) < best
     return torch.where(better[:, None, None], last, now.best)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.data.pictures import contact_sheet
-from models.generation import batch_size
+from models.drawing import batch_size
 from models.pixels import as_pixels
 from models.stylegan2.networks import Generator
 

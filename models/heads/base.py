@@ -71,9 +71,11 @@ class Head(Protocol):
 
     Attributes:
         same: errors of a `Likeness` that differ by no more are alike.
+        fewest_steps: of a training whose length is left open.
     """
 
     same: float
+    fewest_steps: int
 
     @property
     def outputs(self) -> int:

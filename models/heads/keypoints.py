@@ -75,6 +75,7 @@ class KeypointsHead:
         self.learnt: Learnt = {**DEFAULTS, **learnt}
 
     same = 0.005
+    fewest_steps = 3000  # Few pixels are near a point: it takes long to see enough of them.
 
     @property
     def outputs(self) -> int:

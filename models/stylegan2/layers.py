@@ -5,6 +5,7 @@ in the dtype of their input and cast weights to it.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,9 @@ class StyledConv(nn.Module):
         self.use_noise = use_noise
         self.clamp = clamp
 
-    def forward(self, x: Tensor, w: Tensor, noise: str = "const", gain: float = 1.0) -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise: str | Iterator[Tensor] = "const", gain: float = 1.0
+    ) -> Tensor:
         """x [N, I, h, w] and w float32 [N, w_dim] -> [N, O, H, W] in x's dtype, times `gain`."""
         styles = self.affine(w)
         y, factor = ops.modulated_conv(
@@ -80,10 +83,12 @@ class StyledConv(nn.Module):
         drawn = self._noise(y, noise)
         return ops.finish_styled_conv(y, factor, self.bias, drawn, self.clamp, gain)
 
-    def _noise(self, y: Tensor, mode: str) -> Tensor | None:
+    def _noise(self, y: Tensor, mode: str | Iterator[Tensor]) -> Tensor | None:
         """float32 [1 or N, 1, H, W], or None where there is none."""
         if not self.use_noise or mode == "none":
             return None
+        if not isinstance(mode, str):
+            return next(mode) * self.noise_strength
         if mode == "const":
             return (self.noise_const * self.noise_strength)[None, None]
         drawn = torch.randn(y.shape[0], 1, *self.size, device=y.device)

@@ -5,6 +5,7 @@ noise constants included.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from models.stylegan2.config import Architecture, GeneratorConfig
 from models.stylegan2.layers import FullyConnected, Shortcut, StyledConv, ToRGB
 
 NOISE_MODES = ("const", "random", "none")
+Noise = str | Sequence[Tensor]
 
 
 class Mapping(nn.Module):
@@ -77,14 +79,14 @@ class SynthesisBlock(nn.Module):
             self.to_rgb = ToRGB(out, config.image_shape[0], config.w_dim, config.conv_clamp)
 
     def forward(
-        self, x: Tensor, ws: Tensor, noise: str
+        self, x: Tensor, ws: Tensor, noise: str | Iterator[Tensor]
     ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """What one resolution makes of the one before.
 
         Args:
             x: [N, I, h, w].
             ws: float32 [N, 2 or 3, w_dim]: of the convolutions, then of the image layer.
-            noise: one of `NOISE_MODES`.
+            noise: one of `NOISE_MODES`, or the maps for this block and those after it.
 
         Returns:
             the next block's x [N, O, H, W], this block's image part float32 [N, C, H, W] or
@@ -124,7 +126,7 @@ class Synthesis(nn.Module):
     def forward(
         self,
         ws: Tensor,
-        noise: str = "const",
+        noise: Noise = "const",
         dtype: torch.dtype | None = None,
         blocks: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
@@ -140,9 +142,10 @@ class Synthesis(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         features = [x]
         image: Tensor | None = None
+        kind = noise if isinstance(noise, str) else iter(noise)
         for index, block in enumerate(list(self.blocks.values())[:blocks]):
             some = ws[:, max(2 * index - 1, 0) : 2 * index + 2]
-            x, rgb, maps = block(x.to(dtypes[index]), some, noise)
+            x, rgb, maps = block(x.to(dtypes[index]), some, kind)
             features += maps
             if rgb is not None:
                 image = rgb if image is None else ops.upsample_image(image, self.kernel) + rgb
@@ -233,14 +236,21 @@ class Generator(nn.Module):
             ws = torch.cat([self.w_avg.lerp(head, psi), ws[:, head.shape[1] :]], dim=1)
         return ws
 
+    @property
+    def noise_constants(self) -> list[Tensor]:
+        """The stored noise of each styled convolution, float32 [h, w]; none where none is added."""
+        convolutions = (m for m in self.synthesis.modules() if isinstance(m, StyledConv))
+        return [some.noise_const for some in convolutions if some.use_noise]
+
     def synthesize(
-        self, ws: Tensor, noise: str = "const", dtype: torch.dtype | None = None
+        self, ws: Tensor, noise: Noise = "const", dtype: torch.dtype | None = None
     ) -> Tensor:
         """ws [N, num_ws, w_dim] -> float32 images [N, C, H, W], nominally in [-1, 1], unclipped.
 
         Args:
             ws: style codes, one per layer.
-            noise: "const" (stored), "random" (fresh, from torch's global stream) or "none".
+            noise: "const" (stored), "random" (fresh, from torch's global stream) or "none"; or maps
+                [1 or N, 1, h, w] in the place of each of `noise_constants`.
             dtype: what convolutions compute in; parameters and image stay float32. None is
                 float32, but on CUDA float16 where the network was made for it
                 (`config.half_from`) and ws asks for no gradient. A given dtype holds for the
@@ -250,7 +260,7 @@ class Generator(nn.Module):
         return self.synthesize_with_features(ws, noise, dtype)[0]
 
     def synthesize_with_features(
-        self, ws: Tensor, noise: str = "const", dtype: torch.dtype | None = None
+        self, ws: Tensor, noise: Noise = "const", dtype: torch.dtype | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Images as `synthesize`, and the maps they were made of.
 
@@ -262,7 +272,7 @@ class Generator(nn.Module):
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             wanted = f"[N, {self.num_ws}, {self.w_dim}]"
             raise ValueError(f"ws must be {wanted}, got {list(ws.shape)}")
-        if noise not in NOISE_MODES:
+        if isinstance(noise, str) and noise not in NOISE_MODES:
             raise ValueError(f"noise must be one of {NOISE_MODES}, got {noise!r}")
         image, features = self.synthesis(ws.float(), noise, dtype)
         return image, features

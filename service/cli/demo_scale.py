@@ -34,7 +34,7 @@ FULL = Scale(
     test=500,
     samples=2000,
     shard_size=500,
-    inversion={"distance": "perceptual", "steps": 150},
+    inversion={"distance": "perceptual", "steps": 100, "restyle_iterations": 3},
 )
 # Enough to see that everything runs; the figures mean nothing.
 QUICK = Scale(

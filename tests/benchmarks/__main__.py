@@ -37,6 +37,7 @@ def main() -> None:
         default=quality.SOURCES,
         help=f"what is trained on: {_all(quality.SOURCES)}",
     )
+    parser.add_argument("--flat", type=int, default=0, metavar="N", help="watch N images' memory")
     parser.add_argument(
         "--quick", action="store_true", help="see that everything runs; the figures mean nothing"
     )
@@ -66,6 +67,19 @@ def _inversion(options: argparse.Namespace) -> dict[str, Any]:
     return {"inversion": _apart("inversion", *_quick(options))}
 
 
+def _labelling(options: argparse.Namespace) -> dict[str, Any]:
+    return {"labelling": _apart("labelling", *_quick(options))}
+
+
+def _label_training(options: argparse.Namespace) -> dict[str, Any]:
+    return {"label_training": _apart("label_training", *_quick(options))}
+
+
+def _generation(options: argparse.Namespace) -> dict[str, Any]:
+    flat = ["--flat", str(options.flat)] if options.flat else []
+    return {"generation": _apart("generation", *_quick(options), *flat)}
+
+
 def _quick(options: argparse.Namespace) -> list[str]:
     return ["--quick"] if options.quick else []
 
@@ -75,6 +89,9 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "latency": _latency,
     "ingest": _ingest,
     "inversion": _inversion,
+    "labelling": _labelling,
+    "label_training": _label_training,
+    "generation": _generation,
 }
 """What can be measured, by what `--only` calls it: each adds its own to the report."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.calibration import calibrate, threshold
 from models.checkpoints import load_encoder
 from models.checkpoints.neutral import load_neutral
 from models.configs import InversionConfig, LabelGeneratorConfig
@@ -18,7 +19,8 @@ from models.data.shards import read_shard, write_shard
 from models.demo.parameters import sample_parameters
 from models.demo.renderer import CLASS_NAMES, FLIP_PAIRS, KEYPOINT_NAMES, render_batchwise
 from models.downstream import LabelledImages
-from models.generation import Plan, batch_size, calibrate, fill_shard, threshold
+from models.drawing import batch_size
+from models.generation import Plan, fill_shard
 from models.inversion import invert, prepared
 from models.label_generator import LabelGenerator
 from models.label_generator_training import train_label_generator

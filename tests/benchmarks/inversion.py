@@ -2,22 +2,24 @@
 
 The reference optimises W+ one image at a time for 499 steps, computes the target's features anew
 in each of them, and keeps the last iterate, with the authors' rate and weights. Both begin with
-the same codes, in the same process, with as many threads; finding those codes is in neither time.
+the demo encoder's codes, in the same process, with as many threads; finding those codes is in
+neither time. What the encoder's start is worth beside the mean code is measured as well.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.checkpoints import load_encoder
 from models.checkpoints.neutral import load_neutral
-from models.configs import InversionConfig
+from models.configs import FROM_AFAR, InversionConfig, Start
 from models.inversion import prepared
 from models.inversion_batches import Batches
 from models.inversion_run import Problem, Run, Snapshots, judged
@@ -26,11 +28,12 @@ from models.latent_search import learning_rate
 from models.perceptual import random_distance
 from models.progress import silent
 from service.cli.demo_scale import FULL, QUICK
-from tests.benchmarks.faces import GENERATOR, SIZE, renders
+from tests.benchmarks.faces import ENCODER, GENERATOR, SIZE, renders
 
 CPU = torch.device("cpu")
 IMAGES = 16
 SEED = 100
+MEAN_STEPS = (60, 150, 300)
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -39,12 +42,12 @@ def measure(quick: bool) -> dict[str, Any]:
     Returns:
         `reference` and `ours`, each with `seconds` of the clock and of the processors, `steps` an
         image and `fidelity`; `fidelity_ratio`, ours to the reference's; `speedup`, by the clock
-        and by the processors' time.
+        and by the processors' time; `starts`, see `_starts`.
     """
     count, steps, scale = (2, 6, QUICK) if quick else (IMAGES, 500, FULL)
-    config = InversionConfig(**scale.inversion)
+    config = InversionConfig(**scale.inversion).from_start("encoder")
     problem = _problem(count, config)
-    starts = Starts(problem.generator, problem.distance, config, silent)
+    starts = Starts(problem.generator, problem.distance, config, silent, load_encoder(ENCODER))
     run = Run.begin(problem, starts, Batches(1))
     start = run.search.start
     theirs, reference_time = _timed(lambda: _reference(problem, start, steps))
@@ -63,12 +66,45 @@ def measure(quick: bool) -> dict[str, Any]:
         "ours": found,
         "fidelity_ratio": found["fidelity"] / reference["fidelity"],
         "speedup": {key: reference_time[key] / our_time[key] for key in our_time},
+        "starts": _starts(count, [6] if quick else list(MEAN_STEPS)),
     }
 
 
-def _problem(count: int, config: InversionConfig) -> Problem:
+def _starts(count: int, mean_steps: Sequence[int]) -> list[dict[str, Any]]:
+    """The fidelity from the mean code, and from the encoder's after a third of those steps.
+
+    Of two sets of images. `encoder` is searched with the settings that are an encoder's default
+    (`configs.FROM_A_GUESS`), `encoder_alike` with those of the mean.
+    """
+    return [
+        {
+            "mean_steps": steps,
+            "encoder_steps": steps // 3,
+            "mean": _from("mean", steps, count),
+            "encoder": _from("encoder", steps // 3, count),
+            "encoder_alike": _from("encoder", steps // 3, count, **FROM_AFAR),
+        }
+        for steps in mean_steps
+    ]
+
+
+def _from(start: Start, steps: int, count: int, **settings: Any) -> float:
+    """The fidelity that the default search reaches."""
+    asked = {**FULL.inversion, "steps": steps, **settings}
+    config = InversionConfig(**asked).from_start(start)
+    return sum(_reached(_problem(count, config, seed)) for seed in (SEED, SEED + 1)) / 2
+
+
+def _reached(problem: Problem) -> float:
+    """The fidelity of a search from the start that is asked for."""
+    encoder = load_encoder(ENCODER)
+    starts = Starts(problem.generator, problem.distance, problem.config, silent, encoder)
+    return _fidelity(problem, _ours(problem, Run.begin(problem, starts, Batches(1))))
+
+
+def _problem(count: int, config: InversionConfig, seed: int = SEED) -> Problem:
     """Rendered faces, to be inverted by the demo's generator."""
-    pictures = renders(count, SEED).images
+    pictures = renders(count, seed).images
     images = prepared(pictures, [f"image {i}" for i in range(count)], SIZE)
     distance = random_distance(config.seed, CPU)
     return Problem(load_neutral(Path(GENERATOR)), distance, images, config)

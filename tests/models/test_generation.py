@@ -1,17 +1,20 @@
 import io
 import json
+import threading
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.contexts import Reports
 from support.networks import ALL_KINDS, SPEC, small_generator, small_label_generator
 
-from models import generation
+from models import drawing, generation
+from models.data.images import decode_image
 from models.data.manifest import SampleInfo
 from models.data.sample import labelled_of
+from models.data.shards import write_shard
 from models.errors import UncertaintyRuleTooStrict
 from models.generation import Plan
 from models.latents import mapped
@@ -81,14 +84,6 @@ class TestPlan:
         assert all(s == size for s in sizes[:-1])
         assert 1 <= sizes[-1] <= size
 
-    def test_batches_fill_the_cache_and_no_more(self):
-        """
-        Sixteen pictures of 64 x 64 go together on a CPU, one of 512 x 512.
-        """
-        cpu = torch.device("cpu")
-        assert generation.batch_size(cpu, (64, 64)) == 16
-        assert generation.batch_size(cpu, (512, 512)) == 1
-
     @pytest.mark.parametrize(("stored", "expected"), [(0.25, {"segmentation": 0.25}), (None, {})])
     def test_plans_of_one_kind_are_read(self, stored, expected):
         """
@@ -101,44 +96,6 @@ class TestPlan:
         assert again.thresholds == expected
 
 
-class TestThreshold:
-    def test_is_the_quantile_that_leaves_the_rest(self):
-        """
-        Dropping a tenth keeps scores up to the 90 % quantile; between known ones it is linear.
-        """
-        quantiles = [float(i) for i in range(101)]
-
-        assert generation.threshold(quantiles, 0.1) == pytest.approx(90.0)
-        assert generation.threshold(quantiles, 0.255) == pytest.approx(74.5)
-
-    def test_dropping_nothing_needs_no_threshold(self):
-        """
-        Without a share to drop there is no limit, not even the highest score seen.
-        """
-        assert generation.threshold([0.0, 1.0], 0.0) is None
-
-
-class TestAsPixels:
-    def test_rounds_as_the_authors_do(self):
-        """
-        v * 127.5 + 128, cut off and clipped: -1 is 0, 0 is 128, 1 is 255.
-        """
-        values = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.999, 1.0, 5.0])
-        images = values.view(1, 1, 1, -1).expand(1, 3, 1, -1)
-
-        got = generation.as_pixels(images, (1, 7))
-
-        assert got[0, 0, :, 1].tolist() == [0, 0, 64, 128, 255, 255, 255]
-
-    def test_large_images_are_reduced_to_the_label(self):
-        """
-        From twice the size, each pixel is the mean of four.
-        """
-        images = torch.tensor([[-1.0, 1.0], [0.0, 0.0]]).expand(1, 3, 2, 2)
-
-        assert generation.as_pixels(images, (1, 1)).tolist() == [[[[128, 128, 128]]]]
-
-
 class TestFillShard:
     def test_a_sample_is_what_its_numbers_say(self):
         """
@@ -148,7 +105,7 @@ class TestFillShard:
         for sample, info in shard(1):
             stream = philox(info.seed, info.shard, info.candidate)
             ws = mapped(generator, [stream], info.psi)
-            again = generation.render(generator, label_generators, ws)
+            again = drawing.render(generator, label_generators, ws)
             image = np.asarray(Image.open(io.BytesIO(sample.members["png"])))
             mask = np.asarray(Image.open(io.BytesIO(sample.members["mask.png"])))
 
@@ -232,6 +189,95 @@ class TestFillShard:
             assert set(sample.members) == {"webp", "mask.png", "json"}
 
 
+class TestEncoders:
+    """
+    Threads that encode beside the drawing.
+    """
+
+    def written(self, folder, encoders, **changes):
+        """
+        What was written of a shard with labels of all kinds.
+        """
+        made = plan(count=50, shard_size=25, batch=4).model_copy(update=changes)
+        filled = generation.fill_shard(*all_kinds(), made, 1, silent, encoders)
+        return write_shard(folder / f"{encoders}.tar", (sample for sample, _ in filled))
+
+    @pytest.mark.parametrize("image_format", ["png", "jpg", "webp"])
+    def test_change_no_byte(self, tmp_path, image_format):
+        """
+        A shard has the same digest and offsets whether one thread does everything, or others
+        encode.
+        """
+        alone, *others = (
+            self.written(tmp_path, encoders, image_format=image_format) for encoders in (0, 1, 3)
+        )
+
+        assert others == [alone, alone]
+
+    def test_end_when_a_sample_cannot_be_encoded(self, tmp_path):
+        """
+        The error is that of the encoding, nothing is left of the shard, and no thread.
+        """
+        before = threading.active_count()
+
+        with pytest.raises(KeyError, match="gif"):
+            self.written(tmp_path, 2, image_format="gif")
+
+        assert list(tmp_path.iterdir()) == []
+        assert threading.active_count() == before
+
+    def test_end_when_drawing_is_stopped(self):
+        """
+        What a report raises comes through, and no thread is left.
+        """
+        before = threading.active_count()
+
+        with pytest.raises(InterruptedError):
+            shard(0, Reports(InterruptedError(), after=2), count=400, shard_size=400)
+
+        assert threading.active_count() == before
+
+
+class Counted:
+    """
+    A label generator that counts how often it is asked.
+    """
+
+    def __init__(self, label_generator):
+        self._asked, self.times = label_generator, 0
+        self.spec, self.size = label_generator.spec, label_generator.size
+
+    def predict(self, features):
+        self.times += 1
+        return self._asked.predict(features)
+
+
+class TestBatches:
+    @pytest.mark.parametrize("batch", [1, 3, 4, 5, 11])
+    def test_none_is_begun_in_vain(self, batch):
+        """
+        Though batches are begun ahead, there are as many as the samples need.
+        """
+        generator, [label_generator] = networks()
+        counted, made = Counted(label_generator), plan(batch=batch, threshold=median_score())
+
+        samples = list(generation.fill_shard(generator, [counted], made, 0, silent))
+
+        candidates = samples[-1][1].candidate + 1
+        assert counted.times == -(-candidates // batch)
+
+    def test_precision_is_the_plans(self):
+        """
+        Images are computed in what the plan says, and are nearly the same.
+        """
+        one, other = (
+            decode_image(shard(0, precision=precision)[0][0].members["png"], "x").astype(int)
+            for precision in ("float32", "float16")
+        )
+
+        assert 0 < np.abs(one - other).mean() < 2
+
+
 class TestSeveralKinds:
     """
     Label generators of one generator label the same images, in one sample each.
@@ -253,7 +299,7 @@ class TestSeveralKinds:
         generator, label_generators = all_kinds()
         for sample, info in self.samples():
             ws = mapped(generator, [philox(info.seed, info.shard, info.candidate)], info.psi)
-            drawn = generation.render(generator, label_generators, ws)
+            drawn = drawing.render(generator, label_generators, ws)
             expected = {
                 some.spec.kind: labels.values[0].numpy()
                 for some, labels in zip(label_generators, drawn.labels, strict=True)
@@ -292,65 +338,3 @@ class TestSeveralKinds:
         assert len(first) < 12
         assert first == [info.candidate for info in kept][: len(first)]
         assert all(info.scores[kind] <= limits[kind] for info in kept for kind in limits)
-
-    def test_each_is_calibrated_on_the_same_images(self):
-        """
-        Together or alone, a label generator's scores are distributed the same.
-        """
-        generator, label_generators = all_kinds()
-
-        found = generation.calibrate(generator, label_generators, 0.9, 32, 0, silent)
-
-        assert len(found) == 3
-        for some, together in zip(label_generators, found, strict=True):
-            (alone,) = generation.calibrate(generator, [some], 0.9, 32, 0, silent)
-            assert together.quantiles == pytest.approx(alone.quantiles, rel=1e-4)
-            assert together.bytes_per_sample > alone.bytes_per_sample
-
-    def test_two_of_a_kind_are_refused(self):
-        """
-        A sample has one mask; two label generators of masks cannot both write it.
-        """
-        generator, (masks, *_) = all_kinds()
-
-        with pytest.raises(ValueError, match="of each kind is needed, got segmentation, segm"):
-            generation.draw(generator, [masks, masks], [philox("two")], 1.0)
-
-
-class TestCalibrate:
-    def test_quantiles_are_those_of_fresh_samples(self):
-        """
-        101 rising numbers; about a tenth of other samples lie above the ninetieth.
-        """
-        (found,) = generation.calibrate(*networks(), 0.9, 400, 0, silent)
-
-        assert len(found.quantiles) == 101
-        assert found.quantiles == sorted(found.quantiles)
-        limit = generation.threshold(found.quantiles, 0.1)
-        scores = [info.score for _, info in shard(0, count=400, shard_size=400, batch=16)]
-        assert 0.05 < np.mean([score > limit for score in scores]) < 0.16
-
-    def test_measures_what_a_sample_costs(self):
-        """
-        Bytes a sample are those of a shard, its headers included; speed is positive.
-        """
-        (found,) = generation.calibrate(*networks(), 0.9, 30, 0, silent)
-
-        content = [sum(map(len, sample.members.values())) for sample, _ in shard(0)]
-        assert found.bytes_per_sample > np.mean(content)
-        assert found.bytes_per_sample % 512 != 0 or found.bytes_per_sample >= 3 * 1024
-        assert found.images_per_second > 0
-        assert found.samples >= 30
-
-    def test_says_which_classes_it_holds_for(self):
-        """
-        Without a wish all classes are equally likely, and scores follow the mix.
-        """
-        generator = small_generator(label_dim=2)
-        networks = generator, [small_label_generator(generator)]
-
-        (even,) = generation.calibrate(*networks, 1.0, 30, 0, silent)
-        (one,) = generation.calibrate(*networks, 1.0, 30, 0, silent, shares=(1.0, 0.0))
-
-        assert (even.class_shares, one.class_shares) == ((0.5, 0.5), (1.0, 0.0))
-        assert even.quantiles != one.quantiles

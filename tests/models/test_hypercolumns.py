@@ -1,20 +1,8 @@
 import pytest
 import torch
+from support.features import assert_near, feature_maps
 
 from models import hypercolumns
-from models.hypercolumns import FeatureTable
-
-
-def feature_maps(n=2, shape=(4, 4)):
-    """
-    Maps as StyleGAN2 gives them: the constant first, then coarse and wide to fine and narrow.
-    """
-    stream = torch.Generator().manual_seed(0)
-    h, w = shape
-    sizes = [(6, 1), (5, 1), (4, 2), (4, 2), (3, 4), (2, 4), (2, 8)]
-    maps = [torch.randn(n, c, h * k, w * k, generator=stream) for c, k in sizes]
-    maps[0] = maps[0][:1].expand(n, -1, -1, -1)
-    return maps
 
 
 def bilinear(line, out):
@@ -40,12 +28,11 @@ def slowly(x, size):
     return torch.tensor(columns).T
 
 
-def assert_near(actual, expected):
+def projected(features, weight, bias, size, edge):
     """
-    Equal up to 1e-5 of the largest number.
+    A layer on the maps as they come from synthesis.
     """
-    assert actual.shape == expected.shape
-    assert float((actual - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+    return hypercolumns.project(hypercolumns.native_maps(features, size), weight, bias, edge)
 
 
 class TestEverywhere:
@@ -72,82 +59,6 @@ class TestEverywhere:
         assert_near(got, expected)
 
 
-class TestAtPixels:
-    @pytest.mark.parametrize("size", [(32, 32), (16, 16), (48, 40)])
-    @pytest.mark.parametrize("shape", [(4, 4), (4, 2)])
-    def test_agrees_with_everywhere(self, size, shape):
-        """
-        Reading all pixels of all images gives the numbers of the whole map.
-        """
-        features = feature_maps(shape=shape)
-        table = FeatureTable.build(features, size, torch.float32)
-
-        read = hypercolumns.at_pixels(table, torch.arange(2 * size[0] * size[1]))
-
-        whole = hypercolumns.everywhere(features, size).permute(0, 2, 3, 1)
-        assert_near(read.view(whole.shape), whole)
-
-    def test_half_precision_is_as_good_as_it_can_be(self):
-        """
-        A table in half precision errs by half precision's rounding, and no more.
-        """
-        features = feature_maps()
-        pixels = torch.arange(2 * 32 * 32)
-        exact = hypercolumns.at_pixels(
-            FeatureTable.build(features, (32, 32), torch.float32), pixels
-        )
-
-        read = hypercolumns.at_pixels(FeatureTable.build(features, (32, 32), torch.float16), pixels)
-
-        assert torch.float32 == read.dtype
-        assert float((read - exact).abs().max()) < 2e-3 * float(exact.abs().max())
-
-
-class TestFeatureTable:
-    def test_joins_images_in_order(self):
-        """
-        Tables built image by image and joined are the table of all images.
-        """
-        features = feature_maps(n=3)
-        whole = FeatureTable.build(features, (32, 32), torch.float32)
-        parts = [
-            FeatureTable.build([f[i : i + 1] for f in features], (32, 32), torch.float32)
-            for i in range(3)
-        ]
-
-        joined = FeatureTable.join(parts)
-
-        for one, other in zip(joined.tables, whole.tables, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-    def test_standardises_hypercolumns_with_the_maps(self):
-        """
-        Standardised maps give hypercolumns minus the means, over the deviations.
-        """
-        features = feature_maps()
-        table = FeatureTable.build(features, (32, 32), torch.float32)
-        pixels = torch.arange(2 * 32 * 32)
-        raw = hypercolumns.at_pixels(table, pixels)
-
-        mean, deviation = table.standardise()
-
-        assert_near(hypercolumns.at_pixels(table, pixels), (raw - mean) / deviation)
-        for values in table.tables:
-            torch.testing.assert_close(values.mean(0), torch.zeros(values.shape[1]))
-
-    def test_a_dead_channel_is_not_blown_up(self):
-        """
-        A channel that never varied is divided by a share of the usual deviation, not by nothing.
-        """
-        x = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-        x[:, 1] = 7.0
-        table = FeatureTable.build([x], (4, 4), torch.float32)
-
-        _, deviation = table.standardise()
-
-        assert float(deviation[1]) >= 0.04 * float(deviation.mean())
-
-
 class TestProject:
     @pytest.mark.parametrize("edge", [64, 32, 16, 12, 5])
     @pytest.mark.parametrize("shape", [(4, 4), (4, 2)])
@@ -164,7 +75,7 @@ class TestProject:
         expected = torch.einsum("nchw,dc->nhwd", whole, weight) + bias
 
         got = torch.full_like(expected, torch.nan)
-        for tile, part in hypercolumns.project(features, weight, bias, size, edge):
+        for tile, part in projected(features, weight, bias, size, edge):
             got[:, tile.top : tile.bottom, tile.left : tile.right] = part
 
         assert_near(got, expected)
@@ -175,17 +86,51 @@ class TestProject:
         """
         features, size = feature_maps(), (16, 16)
         weight = torch.randn(2, sum(f.shape[1] for f in features))
-        ((_, got),) = hypercolumns.project(features, weight, torch.zeros(2), size, 16)
+        ((_, got),) = projected(features, weight, torch.zeros(2), size, 16)
 
         whole = hypercolumns.everywhere(features, size)
         assert_near(got, torch.einsum("nchw,dc->nhwd", whole, weight))
 
+    @pytest.mark.parametrize("size", [(4, 4), (8, 8), (16, 16), (32, 32)])
+    def test_needs_no_smaller_maps(self, size):
+        """
+        Of a generator of few blocks there may be no map to enlarge, or one alone.
+        """
+        features = [f for f in feature_maps() if f.shape[2] <= size[0]]
+        weight = torch.randn(3, sum(f.shape[1] for f in features))
+        bias = torch.randn(3)
+
+        ((_, got),) = projected(features, weight, bias, size, 64)
+
+        whole = hypercolumns.everywhere(features, size)
+        assert_near(got, torch.einsum("nchw,dc->nhwd", whole, weight) + bias)
+
+    def test_leaves_the_maps_as_they_are(self):
+        """
+        What it adds up is its own: another layer can be applied to the same maps.
+        """
+        maps = hypercolumns.native_maps(feature_maps(), (32, 32))
+        before = [f.clone() for level in maps for f in level]
+        weight = torch.randn(3, sum(f.shape[1] for level in maps for f in level))
+
+        for _, part in hypercolumns.project(maps, weight, torch.randn(3), 16):
+            part.zero_()
+
+        after = [f for level in maps for f in level]
+        assert all(map(torch.equal, before, after))
+
     def test_refuses_a_label_that_maps_do_not_divide(self):
         """
-        The label's size must be a whole multiple of each map's; the message names both.
+        Maps must double from level to level up to the label; the message names all sizes.
         """
-        features = feature_maps()
-        weight = torch.zeros(1, sum(f.shape[1] for f in features))
+        with pytest.raises(ValueError, match=r"\(48, 48\) .* 4 x 4, 8 x 8, 16 x 16, 32 x 32"):
+            hypercolumns.native_maps(feature_maps(), (48, 48))
 
-        with pytest.raises(ValueError, match=r"\(48, 48\) .* 32 x 32"):
-            next(hypercolumns.project(features, weight, torch.zeros(1), (48, 48), 16))
+    def test_refuses_maps_with_a_level_missing(self):
+        """
+        From 8 to 32 pixels is no doubling, though both divide the label.
+        """
+        features = [f for f in feature_maps() if f.shape[2] != 16]
+
+        with pytest.raises(ValueError, match="4 x 4, 8 x 8, 32 x 32"):
+            hypercolumns.native_maps(features, (32, 32))

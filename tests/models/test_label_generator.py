@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from support.features import assert_near
 from support.networks import ALL_KINDS, DEPTH, POINTS, SPEC, small_generator, small_label_generator
 
 from models import hypercolumns
@@ -102,18 +103,44 @@ class TestPredict:
 
         torch.testing.assert_close(together, torch.cat(alone))
 
-    def test_many_members_go_in_tiles(self):
+    @pytest.mark.parametrize("hidden", [(700, 4), (300, 4), (100, 4)])
+    def test_wide_members_go_in_tiles_and_one_after_the_other(self, hidden):
         """
-        An ensemble too wide for one tile gives the same as by the definition.
+        An ensemble too wide for one tile, or for one pass, gives the same as by the definition.
         """
-        generator = small_generator(size=32)
-        made = small_label_generator(generator, members=16, hidden=(256, 4))
+        generator = small_generator(size=64)
+        made = small_label_generator(generator, members=4, hidden=hidden)
         features = features_of(generator, n=1)
         expected = head_of(SPEC).decide(slowly(made, features), Vote.SOFT)
 
         got = made.predict(features)
 
         assert torch.equal(expected.values[:, 0], got.values.flatten())
+
+    def test_outputs_are_those_of_each_member(self):
+        """
+        Before the vote every member's logits are within 1e-5 of the largest.
+        """
+        generator = small_generator(size=32)
+        made = small_label_generator(generator, members=5, hidden=(200, 7))
+        features = features_of(generator)
+
+        got = made.outputs(features)
+
+        assert got.shape == (5, 3, 3, 32, 32)
+        assert_near(got.movedim(1, -1).flatten(1, 3), slowly(made, features))
+
+    def test_the_same_bytes_each_time(self):
+        """
+        The same batch gives the same numbers, to the last bit.
+        """
+        generator = small_generator(size=32)
+        made = small_label_generator(generator, members=5, hidden=(200, 7))
+        features = features_of(generator)
+
+        first, second = (made.predict(features).uncertainty for _ in range(2))
+
+        assert torch.equal(first, second)
 
     def test_refuses_the_features_of_another_generator(self):
         """

@@ -1,19 +1,29 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from support.networks import DEPTH, POINTS, SPEC, small_generator
 
-from models import hypercolumns
+from models import lessons
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
+from models.feature_tables import FeatureTable
 from models.heads import head_of
 from models.heads.base import UNLABELLED, Vote
-from models.label_generator_training import StopRule, train_ensemble, train_label_generator
+from models.label_generator_training import (
+    StopRule,
+    decided,
+    train_ensemble,
+    train_label_generator,
+)
 from models.labels import SegmentationSpec
 from models.latents import mapped
 from models.lessons import Pixels
 from models.progress import silent
 from models.seeding import philox
+from models.table_places import Room
 
 
 def config(**changes):
@@ -143,6 +153,110 @@ class TestTraining:
         assert torch.equal(trained(masks=large)[0].layers.w1, trained()[0].layers.w1)
 
 
+class TestSampling:
+    def test_balanced_is_for_rare_classes(self):
+        """
+        A class of one pixel in a hundred is found at all, where each class is drawn as often.
+        """
+        generator, ws, _ = world()
+        images, features = generator.synthesize_with_features(ws)
+        rare = (images[:, 0] > images[:, 0].quantile(0.99)).byte().numpy()
+
+        def found(sampling):
+            made, _, _ = trained(masks=list(rare), sampling=sampling, max_steps=30)
+            return (made.predict(features).values.numpy()[rare == 1] == 1).mean()
+
+        assert found("balanced") > 0.9
+        assert found("uniform") < 0.5
+
+    def test_balanced_needs_classes(self):
+        """
+        Depth has none; the message says what to ask for.
+        """
+        depths = [np.full((16, 16), 5.0)] * 3
+
+        with pytest.raises(TrainingImpossible, match="ask for uniform"):
+            trained(DEPTH, depths, sampling="balanced")
+
+
+class TestPatience:
+    def test_a_plateau_ends_in_the_last_quarter(self):
+        """
+        Where there is nothing left to learn, the schedule is jumped to its last quarter, and run
+        through to its end; the record has the steps that were taken.
+        """
+        said = []
+        nothing = [np.zeros((16, 16), dtype=np.uint8)] * 3
+        changes = {"masks": nothing, "max_steps": 400, "learning_rate": 0.05}
+        report = lambda *words: said.append(words[1:3])  # noqa: E731
+
+        _, record, _ = trained(patience=1, report=report, **changes)
+
+        steps = [step for step, total in said if total == 400]
+        jump = max(later - step for step, later in itertools.pairwise(steps))
+        assert jump > 20
+        assert steps[-5:] == [320, 340, 360, 380, 400]
+        assert record["steps"] == 400 - (jump - 20)
+        assert trained(**changes)[1]["steps"] == 400
+
+    def test_looks_that_help_go_on(self):
+        """
+        As long as the held-out loss falls, all steps are taken.
+        """
+        assert trained(patience=3, max_steps=60)[1]["steps"] == 60
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("spec", "pixels", "steps"),
+        [
+            (SPEC, 16 * 64 * 64, 400),
+            (SPEC, 300_000, 1758),
+            (DEPTH, 300_000, 1758),
+            (SPEC, 16 * 512 * 512, 3000),
+            (POINTS, 16 * 64 * 64, 3000),
+        ],
+    )
+    def test_follow_from_what_there_is_to_see(self, spec, pixels, steps):
+        """
+        Each labelled pixel is looked at one and a half times, within bounds; points take longer.
+        """
+        assert decided(LabelGeneratorConfig(), head_of(spec), pixels).max_steps == steps
+
+    def test_are_what_was_asked_for(self):
+        """
+        A number that was given stays, and so many are taken.
+        """
+        _, record, _ = trained(max_steps=7)
+
+        assert record["steps"] == 7
+
+    def test_that_were_left_open_are_recorded(self):
+        """
+        The record says how many there were.
+        """
+        _, record, _ = trained(max_steps=None, members=1)
+
+        assert record["steps"] == 400
+
+
+class TestMemory:
+    def test_features_in_a_file_teach_the_same(self, monkeypatch, tmp_path):
+        """
+        Where memory has no room the features lie in a file: the ensemble is the same, and nothing
+        is left behind.
+        """
+        generator, ws, masks = world()
+        labelled = (generator, ws, masks, SPEC, "0" * 64, config(), silent)
+        expected, _ = train_label_generator(*labelled)
+        monkeypatch.setattr(lessons, "room_beside", lambda device: Room(None, 0))
+
+        made, _ = train_label_generator(*labelled, scratch=tmp_path)
+
+        assert torch.equal(made.layers.w1, expected.layers.w1)
+        assert list(tmp_path.iterdir()) == []
+
+
 class TestOtherKinds:
     """
     Labels that are no classes, learnt by the same ensemble.
@@ -201,15 +315,52 @@ class TestPaperMode:
         """
         What a request leaves open is as the authors had it; what it says stands.
         """
-        authors = LabelGeneratorConfig(mode="paper", members=4)
+        names = ("members", "hidden", "batch", "learning_rate", "psi")
+        theirs = (10, (256, 32), 64, 1e-3, 0.7)
 
-        assert (
-            authors.hidden,
-            authors.batch,
-            authors.learning_rate,
-            authors.psi,
-            authors.members,
-        ) == ((256, 32), 64, 1e-3, 0.7, 4)
+        def settings(**asked):
+            made = LabelGeneratorConfig(mode="paper", **asked)
+            return tuple(getattr(made, name) for name in names)
+
+        assert settings() == theirs
+        assert settings(members=4) == (4, *theirs[1:])
+
+    @pytest.mark.parametrize("other", [{"patience": 3}, {"sampling": "balanced"}])
+    def test_has_no_other_ways(self, other):
+        """
+        The authors' stop rule and epochs are part of the mode.
+        """
+        with pytest.raises(ValidationError, match="paper mode"):
+            LabelGeneratorConfig(mode="paper", **other)
+
+    def test_four_epochs_are_free_and_a_hundred_the_most(self):
+        """
+        Of 12 mini-batches each: the 49th is the first that is looked at, so no member can stop
+        before the 100th; the 1,200th would be the last.
+        """
+        said = []
+        report = lambda *words: said.append(words)  # noqa: E731
+
+        _, record, _ = trained(mode="paper", members=5, max_steps=10_000, report=report)
+
+        assert all(100 <= step <= 1200 for step in record["stopped_at"])
+        assert max(record["stopped_at"]) == record["steps"]
+        assert {total for phase, _, total, _ in said if phase == "training"} == {1200}
+
+    def test_a_member_stays_as_it_was_when_it_stopped(self):
+        """
+        While others go on, those that stopped keep their last weights.
+        """
+        made, record, _ = trained(mode="paper", members=4, max_steps=10_000)
+        first = min(record["stopped_at"])
+        member = record["stopped_at"].index(first)
+
+        shorter, cut, _ = trained(mode="paper", members=4, max_steps=first)
+
+        same = [torch.equal(*pair) for pair in zip(made.layers.w1, shorter.layers.w1, strict=True)]
+        assert same[member]
+        assert [step == first for step in record["stopped_at"]] == same
+        assert cut["steps"] == first < record["steps"]
 
     def test_features_are_left_as_they_are(self):
         """
@@ -220,7 +371,9 @@ class TestPaperMode:
         head = head_of(SPEC)
 
         def after(mode):
-            table = hypercolumns.FeatureTable.build(features, (16, 16), torch.float16)
+            table = FeatureTable.empty(3, generator.feature_shapes, (16, 16), torch.zeros)
+            for index in range(3):
+                table.put(index, [feature[index : index + 1] for feature in features])
             before = table.tables[0].clone()
             targets = torch.cat([head.targets(m, (16, 16)) for m in masks])
             settings = config(mode=mode, max_steps=3)

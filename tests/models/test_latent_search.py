@@ -6,6 +6,7 @@ import torch
 from pydantic import ValidationError
 from support.networks import small_generator
 
+from models import noise_maps
 from models.configs import InversionConfig
 from models.inversion_targets import Wanted
 from models.latent_search import Objective, Search, kept, learning_rate, stepped
@@ -39,7 +40,7 @@ def problem(generator, config):
     ws = mapped(generator, [philox("search", i) for i in range(4)])
     images = generator.synthesize(ws[:2]).clamp(-1, 1)
     wanted = Wanted.of(images, random_distance(0, torch.device("cpu")))
-    objective = Objective(generator, wanted, config)
+    objective = Objective(generator, wanted, config.from_start("mean"))
     with torch.no_grad():
         search = Search.begin(ws[2:], objective.fidelity(objective.terms(ws[2:])))
     return objective, whitened(generator, 0) if config.space == "whitened" else Plain(), search
@@ -210,6 +211,91 @@ class TestPatience:
         """
         with pytest.raises(ValidationError, match="paper mode takes every step"):
             InversionConfig(mode="paper", patience=5)
+
+
+def noisy(**changes):
+    """
+    A short search that moves noise too, of a generator whose noise matters: it, and what it found.
+    """
+    generator = small_generator()
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.data.fill_(0.3)
+    config = InversionConfig(**STEPS, **changes)
+    objective, space, search = problem(generator, config)
+    size = noise_maps.length(generator) if config.noise_maps else 0
+    search = Search.begin(search.start, search.fidelity, size)
+    *_, last = states(objective, space, search)
+    return objective, last, kept(objective, space, last)
+
+
+class TestNoiseMaps:
+    def test_stay_as_they_are_unless_asked_for(self):
+        """
+        By default a search has no noise to move.
+        """
+        _, last, _ = noisy()
+
+        assert last.noise.shape == (2, 0)
+
+    def test_take_up_what_codes_need_not(self):
+        """
+        With noise that moves images come nearer than with codes alone.
+        """
+        _, still, _ = noisy()
+        _, moved, _ = noisy(noise_maps=True)
+
+        assert (moved.fidelity < still.fidelity).all()
+        assert float(moved.noise.abs().max()) > 0.1
+
+    def test_stay_near_the_constants_where_that_weighs_more(self):
+        """
+        The larger the weight, the less noise moves.
+        """
+        spread = [float(noisy(noise_maps=True, noise_weight=w)[1].noise.std()) for w in (0, 100)]
+
+        assert spread[1] < 0.7 * spread[0]
+
+    def test_codes_are_chosen_by_what_they_draw_alone(self):
+        """
+        Of the last codes and the best with noise, those are kept whose images are nearer without.
+        """
+        objective, last, found = noisy(noise_maps=True, learning_rate=2.0)
+
+        with torch.no_grad():
+            alone = objective.fidelity(objective.terms(found))
+            best = objective.fidelity(objective.terms(last.best))
+        assert (alone <= best).all()
+
+
+class TestOpenSettings:
+    @pytest.mark.parametrize(
+        ("start", "share", "rate"),
+        [
+            ("encoder", 0.0, 0.1),
+            ("samples", 0.5, 0.2),
+            ("best_of", 0.5, 0.2),
+            ("mean", 0.5, 0.2),
+        ],
+    )
+    def test_follow_from_the_start(self, start, share, rate):
+        """
+        Only from an encoder's guess layers move apart at once, and in smaller steps.
+        """
+        decided = InversionConfig().from_start(start)
+
+        assert decided.start == start
+        assert (decided.joint_share, decided.learning_rate) == (share, rate)
+
+    def test_what_was_said_stays(self):
+        """
+        A share that was asked for, or that paper mode has, holds for every start.
+        """
+        asked = InversionConfig(joint_share=0.25, learning_rate=0.3).from_start("encoder")
+        paper = InversionConfig(mode="paper").from_start("mean")
+
+        assert (asked.joint_share, paper.joint_share) == (0.25, 0.0)
+        assert (asked.learning_rate, paper.learning_rate) == (0.3, 0.1)
 
 
 class TestPaperMode:

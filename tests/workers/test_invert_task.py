@@ -126,11 +126,13 @@ def test_bars_around_a_fitted_picture_do_not_count(made):
 @pytest.mark.parametrize("start", ["samples", "best_of", "mean"])
 def test_says_what_it_started_from(made, start):
     """
-    The report names the way that was asked for.
+    The report names the way that was asked for, and the settings that follow from it.
     """
     invert.run(step(made, f"inv_{start}", start=start, steps=0))
 
-    assert made.document(f"inversions/inv_{start}/report.json")["start"] == {"from": start}
+    report = made.document(f"inversions/inv_{start}/report.json")
+    assert report["start"] == {"from": start}
+    assert (report["config"]["start"], report["config"]["joint_share"]) == (start, 0.5)
 
 
 def test_reports_how_near_the_starts_were_and_the_latents_are(made):

@@ -1,10 +1,11 @@
 """Makes one shard of a generation as its plan says: the same bytes whoever makes it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from models.data.manifest import SampleInfo, ShardFragment
 from models.data.shards import ShardSample, write_shard
-from models.generation import Plan, fill_shard
+from models.generation import Filled, Plan, fill_shard
 from workers import keys
 from workers.errors import Retryable
 from workers.params import GenerationParams
@@ -30,8 +31,8 @@ def run(context: TaskContext) -> None:
         )
     infos: list[SampleInfo] = []
     path = context.scratch / "shard.tar"
-    with context.runtime.computing_with(plan.threads):
-        written = write_shard(path, _samples(context, plan, infos))
+    with context.runtime.computing_with(plan.threads), closing(_filled(context, plan)) as filled:
+        written = write_shard(path, _noted(filled, infos))
     place = keys.shard(context.index)
     candidates = infos[-1].candidate + 1
     fragment = ShardFragment.of(place, written, candidates, infos)
@@ -44,12 +45,17 @@ def _is_there(context: TaskContext) -> bool:
     return context.store.size(context.key(keys.fragment(context.index))) is not None
 
 
-def _samples(context: TaskContext, plan: Plan, infos: list[SampleInfo]) -> Iterator[ShardSample]:
-    """The shard's samples, each noted in `infos`."""
+def _filled(context: TaskContext, plan: Plan) -> Filled:
+    """The shard's samples, with what is to be known of them; to be closed, for it has threads."""
     asked = context.params(GenerationParams).label_generator_ids
     cards = {each: parents.document(context, "label-generators", each) for each in asked}
     made = [parents.label_generator(context, each, card) for each, card in cards.items()]
     generator = parents.generator(context, cards[asked[0]]["generator_id"])
-    for sample, info in fill_shard(generator, made, plan, context.index, context.report):
+    return fill_shard(generator, made, plan, context.index, context.report)
+
+
+def _noted(filled: Filled, infos: list[SampleInfo]) -> Iterator[ShardSample]:
+    """The samples alone; the rest goes to `infos`."""
+    for sample, info in filled:
         infos.append(info)
         yield sample

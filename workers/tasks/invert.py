@@ -56,7 +56,7 @@ def run(context: TaskContext) -> None:
         "attempt": context.attempt,
         "start": start,
         "distance": {"name": distance.name, "backbone": distance.backbone},
-        "config": params.config.model_dump(mode="json"),
+        "config": (found.config or params.config).model_dump(mode="json"),
         "generator_id": params.generator_id,
         "dataset_id": params.dataset_id,
     }

@@ -6,8 +6,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from models.calibration import calibrate, threshold
 from models.class_mix import Shares, shares_of
-from models.generation import Plan, batch_size, calibrate, threshold
+from models.drawing import batch_size, precision_of
+from models.generation import Plan
 from models.stylegan2.networks import Generator
 from workers.errors import TaskFailed
 from workers.label_kinds import mixed
@@ -42,6 +44,7 @@ def run(context: TaskContext) -> int:
         batch=batch_size(context.runtime.device, generator.image_shape[1:]),
         threads=context.runtime.threads,
         device=context.runtime.device.type,
+        precision=precision_of(generator),
         psi=params.psi,
         seed=params.seed,
         thresholds=_thresholds(context, params, cards, generator, shares),

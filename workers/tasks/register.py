@@ -3,7 +3,7 @@
 from models.checkpoints.inspection import OpenedGenerator, open_generator
 from models.checkpoints.neutral import save_generator
 from models.data.pictures import contact_sheet
-from models.generation import batch_size
+from models.drawing import batch_size
 from models.latents import mapped
 from models.pixels import as_pixels
 from models.seeding import philox

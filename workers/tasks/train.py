@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from models.calibration import calibrate
 from models.data.kinds import kind_of
 from models.data.manifest import DatasetManifest
 from models.data.pictures import contact_sheet, heat
-from models.generation import calibrate, draw
+from models.drawing import draw
 from models.label_generator import LabelGenerator, save_label_generator
 from models.label_generator_training import train_on
 from models.labels import LabelSpec
@@ -102,7 +103,8 @@ def _lesson(
         labels.append(sample.labels[spec.kind])
         sizes.append((sample.image.shape[0], sample.image.shape[1]))
     latents = parents.latents(context, params.inversion_id, inversion)[list(chosen.rows)]
-    return lesson_of(generator, latents, labels, spec, params.config.mode, context.report, sizes)
+    mode, report = params.config.mode, context.report
+    return lesson_of(generator, latents, labels, spec, mode, report, sizes, context.scratch)
 
 
 def _calibration(

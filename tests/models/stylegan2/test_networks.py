@@ -40,6 +40,20 @@ class TestGenerator:
 
         assert {1: 2, 2: 4, 7: 14, 9: 18}[blocks] == described.num_ws
 
+    @pytest.mark.parametrize(("factor", "mode"), [(1, "const"), (0, "none")])
+    def test_noise_may_be_given(self, factor, mode):
+        """
+        The constants in their own place change nothing; noise of 0 is none; another is another.
+        """
+        net = generator()
+        ws = net.map(torch.ones(2, 6))
+
+        given = net.synthesize(ws, [factor * some[None, None] for some in net.noise_constants])
+        other = net.synthesize(ws, [some[None, None] + 1 for some in net.noise_constants])
+
+        torch.testing.assert_close(given, net.synthesize(ws, mode))
+        assert not torch.equal(other, given)
+
     @pytest.mark.parametrize("width", [8, 16, 32])
     def test_draws_other_shapes_than_squares(self, width):
         """
