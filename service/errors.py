@@ -270,9 +270,7 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     TooManyJobs: Answer(
         HTTPStatus.TOO_MANY_REQUESTS, "too_many_jobs", "Too many unfinished jobs", retry_after=30
     ),
-    TooManyRequests: Answer(
-        HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"
-    ),
+    TooManyRequests: Answer(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
     BodyTooLarge: Answer(HTTPStatus(413), "body_too_large", "The body is too large"),
     UnsupportedMediaType: Answer(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON"
