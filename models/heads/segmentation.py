@@ -77,7 +77,8 @@ class SegmentationHead:
         SOFT takes the class of the highest mean probability, HARD the one most members prefer;
         among equals the lowest id wins, in both.
         """
-        log_p = F.log_softmax(outputs, dim=-1)
+        # A few classes side by side in memory are slow to sum; pixels side by side are not.
+        log_p = F.log_softmax(outputs.mT.contiguous(), dim=1).mT
         p = log_p.exp()
         # In double precision the sum is exact, so that equal votes stay equal in any order.
         mean = p.mean(dim=0, dtype=torch.float64).float()  # [P, K]

@@ -144,5 +144,7 @@ def finish_styled_conv(
     if noise is not None:
         offset = offset + noise * total  # [1 or N, O, H, W]
     scale = (factor * total).to(y.dtype)[:, :, None, None]
-    active = F.leaky_relu(torch.addcmul(offset.to(y.dtype), y, scale), LRELU_SLOPE)
+    # The result takes the offset's layout: as y has it, or whoever reads the maps must copy them.
+    offset = offset.to(y.dtype, memory_format=torch.channels_last)
+    active = F.leaky_relu(torch.addcmul(offset, y, scale), LRELU_SLOPE)
     return active if clamp is None else active.clamp(-clamp * gain, clamp * gain)
