@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+from contextlib import suppress
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -237,7 +238,8 @@ def exchanged(service, *pieces: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         for piece in pieces:
             connection.sendall(piece)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # It may be closed already.
+            connection.shutdown(socket.SHUT_WR)
         while data := connection.recv(65536):
             answer += data
     return answer

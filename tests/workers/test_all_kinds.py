@@ -2,6 +2,7 @@
 
 import io
 import json
+from hashlib import sha256
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -104,14 +105,18 @@ def double(world, dataset):
     Enlarge the images of a dataset, and move the points on them along.
     """
     home = f"acme/datasets/{dataset}"
-    for item in world.document(f"datasets/{dataset}/manifest.json")["items"]:
+    manifest = world.document(f"datasets/{dataset}/manifest.json")
+    for item in manifest["items"]:
         files = item["image"], item["labels"]["keypoints"]
         image, points = (f"{home}/{file['path']}" for file in files)
         pixels = decode_image(world.store.get(image), "x").repeat(2, axis=0).repeat(2, axis=1)
         found = kind_of(POINTS).decode(world.store.get(points), "x", (16, 16))
         found[:, :2] = 2 * found[:, :2] + 0.5  # A pixel's centre lies between those of its four.
-        world.store.put(image, encode_png(pixels))
-        world.store.put(points, kind_of(POINTS).encode(found))
+        written = encode_png(pixels), kind_of(POINTS).encode(found)
+        for file, data in zip(files, written, strict=True):
+            world.store.put(f"{home}/{file['path']}", data)
+            file["sha256"] = sha256(data).hexdigest()
+    world.store.put(f"{home}/manifest.json", json.dumps(manifest).encode())
 
 
 class TestTrain:

@@ -1,6 +1,7 @@
 """An inversion as a job: killed and gone on with, and of pictures that were fitted to a canvas."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from support.compute import INVERSION, World
 from models.data.fitting import Canvas, Resize, fit
 from models.data.images import decode_image, encode_png
 from models.data.labelled import Labelled
-from models.data.manifest import DatasetManifest
+from models.data.manifest import DatasetManifest, ItemFile
 from workers.params import InversionParams
 from workers.runtime import Runtime
 from workers.tasks import invert
@@ -96,15 +97,18 @@ def barred(world, dataset_id, colour):
     canvas = Canvas(height=16, width=16, rows=ROWS)
     blank = Labelled("a", np.zeros((8, 16, 3), np.uint8), {}, "a.png")
     record = fit(blank, (), Resize(), canvas).fit
+    items = []
     for item in manifest.items:
         picture = decode_image(world.store.get(f"acme/datasets/dst_1/{item.image.path}"), "image")
         picture[: ROWS[0]] = picture[ROWS[1] :] = colour
-        world.store.put(f"acme/datasets/{dataset_id}/{item.image.path}", encode_png(picture))
+        data = encode_png(picture)
+        image = ItemFile(path=item.image.path, sha256=sha256(data).hexdigest())
+        items.append(item.model_copy(update={"fit": record, "image": image}))
+        world.store.put(f"acme/datasets/{dataset_id}/{image.path}", data)
         for label in item.labels.values():
             data = world.store.get(f"acme/datasets/dst_1/{label.path}")
             world.store.put(f"acme/datasets/{dataset_id}/{label.path}", data)
-    items = tuple(item.model_copy(update={"fit": record}) for item in manifest.items)
-    fitted = manifest.model_copy(update={"items": items})
+    fitted = manifest.model_copy(update={"items": tuple(items)})
     world.store.put(f"acme/datasets/{dataset_id}/manifest.json", fitted.model_dump_json().encode())
 
 
