@@ -1,6 +1,5 @@
 """One step from its claim to its conclusion, in this process: every way it can go."""
 
-import signal
 import threading
 import time
 
@@ -18,21 +17,9 @@ from workers.progress import StepReporter
 from workers.redis_client import connect
 from workers.step import EXIT_DEVICE, StepRunner
 from workers.steps import StepRef
-from workers.stop import FORCE, StopReason, StopSwitch
+from workers.stop import StopReason
 
 LEASE = 0.4
-
-
-@pytest.fixture
-def switch():
-    """
-    The process's switch; the signal is given back afterwards.
-    """
-    before = signal.getsignal(FORCE)
-    switch = StopSwitch()
-    switch.install()
-    yield switch
-    signal.signal(FORCE, before)
 
 
 @pytest.fixture
