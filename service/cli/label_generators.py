@@ -21,6 +21,25 @@ Distance = Annotated[
     typer.Option(help="lpips (needs the ImageNet trunk) or perceptual (a random trunk)."),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.")]
+Kind = Annotated[
+    str | None, typer.Option(help="Which labels are learnt: segmentation, keypoints or depth.")
+]
+Members = Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps at most.")]
+Like = Annotated[
+    str | None, typer.Option(help="A label generator's id, lbl_…, to train again, changed.")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Key of an image to leave out; may be repeated.")
+]
+MaxDistance = Annotated[
+    float | None,
+    typer.Option(help="Leave out images that are farther from their reconstruction."),
+]
+DropWorst = Annotated[
+    float | None,
+    typer.Option(help="Leave out so many of the farthest: their number, or share below 1."),
+]
 
 
 @inversions.command("create")
@@ -86,27 +105,14 @@ def create(
     generator: Generator = None,
     encoder: Encoder = None,
     distance: Distance = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(help="Which labels are learnt: segmentation, keypoints or depth."),
-    ] = None,
-    members: Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps at most.")] = None,
+    kind: Kind = None,
+    members: Members = None,
+    steps: Steps = None,
     seed: Seed = None,
-    like: Annotated[
-        str | None, typer.Option(help="A label generator's id, lbl_…, to train again, changed.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Key of an image to leave out; may be repeated.")
-    ] = None,
-    max_distance: Annotated[
-        float | None,
-        typer.Option(help="Leave out images that are farther from their reconstruction."),
-    ] = None,
-    drop_worst: Annotated[
-        float | None,
-        typer.Option(help="Leave out so many of the farthest: their number, or share below 1."),
-    ] = None,
+    like: Like = None,
+    exclude: Exclude = None,
+    max_distance: MaxDistance = None,
+    drop_worst: DropWorst = None,
     more: Settings = None,
     name: Name = "",
     wait: Wait = True,

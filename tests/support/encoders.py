@@ -15,6 +15,18 @@ from models.encoders.encoder import Encoder, build_encoder, own_tensors
 WIDTHS = (16, 24, 32, 48)
 
 
+SHORT_TRAINING = {
+    "backbone": "small",
+    "steps": 4,
+    "batch": 4,
+    "restyle_iterations": 2,
+    "distance": "perceptual",
+    "validation_samples": 4,
+    "snapshot_every": 2,
+}
+"""Fields of the configuration of an encoder's training that ends at once."""
+
+
 def small_config(**changes):
     """
     A narrow encoder of 32 x 32 pictures into the codes of `small_generator(16)`.

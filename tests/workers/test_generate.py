@@ -1,6 +1,5 @@
 """One step of a generation, stopped at any moment and gone wrong at any stage."""
 
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +14,7 @@ from models.overlap import THREAD_NAME
 from workers import keys
 from workers.errors import StorageUnavailable
 from workers.runtime import Runtime
-from workers.stop import FORCE, StepStopped, StopReason, StopSwitch
+from workers.stop import StepStopped, StopReason
 from workers.tasks import generate, plan
 
 
@@ -32,18 +31,6 @@ def world(tmp_path_factory):
     world.train()
     plan.run(step(world))
     return world
-
-
-@pytest.fixture
-def switch():
-    """
-    The process's switch; the signal is given back afterwards.
-    """
-    before = signal.getsignal(FORCE)
-    switch = StopSwitch()
-    switch.install()
-    yield switch
-    signal.signal(FORCE, before)
 
 
 def step(world, **changes):

@@ -1,6 +1,5 @@
 """One step from its claim to its conclusion, in this process: every way it can go."""
 
-import signal
 import threading
 import time
 from importlib import import_module
@@ -22,21 +21,9 @@ from workers.redis_client import connect
 from workers.settings import WorkerSettings
 from workers.step import EXIT_DEVICE, StepRunner
 from workers.steps import StepRef, step_at
-from workers.stop import FORCE, StepStopped, StopReason, StopSwitch
+from workers.stop import StepStopped, StopReason
 
 LEASE = 0.4
-
-
-@pytest.fixture
-def switch():
-    """
-    The process's switch; the signal is given back afterwards.
-    """
-    before = signal.getsignal(FORCE)
-    switch = StopSwitch()
-    switch.install()
-    yield switch
-    signal.signal(FORCE, before)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from fakes import FakeStore
 from support.compute import World
 from support.contexts import Reports
+from support.encoders import SHORT_TRAINING
 
 from models.data.images import decode_image
 from models.errors import InvalidImage
@@ -14,16 +15,6 @@ from workers.errors import TaskFailed
 from workers.params import EncoderTrainingParams
 from workers.runtime import Runtime
 from workers.tasks import train_encoder
-
-CONFIG = {
-    "backbone": "small",
-    "steps": 4,
-    "batch": 4,
-    "restyle_iterations": 2,
-    "distance": "perceptual",
-    "validation_samples": 4,
-    "snapshot_every": 2,
-}
 
 
 class Killed(Exception):
@@ -37,7 +28,7 @@ def step(world, encoder_id, attempt=1, dataset_id=None, name="", **config):
     An attempt at training an encoder.
     """
     params = EncoderTrainingParams(
-        generator_id="gen_1", dataset_id=dataset_id, config={**CONFIG, **config}
+        generator_id="gen_1", dataset_id=dataset_id, config={**SHORT_TRAINING, **config}
     )
     context = world.context(
         "train_encoder", "encoders", encoder_id, params, attempt=attempt, name=name

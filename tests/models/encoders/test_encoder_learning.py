@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from support.encoders import SHORT_TRAINING
 from support.networks import small_generator
 
 from models.checkpoints import load_encoder
@@ -52,16 +53,7 @@ def killed_after(steps):
 
 
 def config_of(**changes):
-    facts = {
-        "backbone": "small",
-        "steps": 4,
-        "batch": 4,
-        "restyle_iterations": 2,
-        "distance": "perceptual",
-        "validation_samples": 4,
-        "snapshot_every": 2,
-    }
-    return EncoderTrainingConfig(**{**facts, **changes})
+    return EncoderTrainingConfig(**{**SHORT_TRAINING, **changes})
 
 
 def centred_generator(**changes):
