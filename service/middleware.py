@@ -26,9 +26,12 @@ from service.problems import REQUEST_ID, problem_response
 from service.quotas import Quotas
 from service.rate import RateLimiter
 from workers.errors import WorkersError
+from workers.tracing import Traces
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that are asked for all the time, and tell nothing."""
+
 _UNROUTED = "(none)"
 _HEADERS = {
     "Cache-Control": "no-cache",  # Whatever is kept must be asked about.
@@ -51,9 +54,10 @@ class RequestContext:
     the same id that its traceback has in the log.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, traces: Traces) -> None:
         self._app = app
         self._metrics = metrics
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -61,6 +65,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         scope[REQUEST_ID] = request_id = _request_id(scope)
+        self._traces.note({"request_id": request_id})
         started = time.perf_counter()
         status = 0
 
@@ -87,7 +92,7 @@ class RequestContext:
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _UNROUTED)
         self._metrics.observe(scope["method"], route, status, seconds)
-        level = log.debug if scope["path"] in _QUIET else log.info
+        level = log.debug if scope["path"] in QUIET else log.info
         client, caller = scope.get("client"), caller_of(scope)
         level(
             "request",

@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from service.errors import FieldError, NotReady, Unprocessable, WasDeleted
 from service.index import ResourceIndex
 from service.schemas import JobBody, ResourceBody, ResourceState
 from workers import keys
 from workers.errors import NotFound, ObjectNotFound
 from workers.job_store import JobStore
-from workers.jobs import JobKind, JobRecord, JobState
+from workers.jobs import JobKind, JobRecord, JobState, Origin
 from workers.orchestrator import Orchestrator
 from workers.params import Params
 from workers.resources import Resource
 from workers.storage.base import ObjectStore
 from workers.tasks.context import canonical_json
+from workers.tracing import Traces
 
 _STATES = {
     JobState.QUEUED: ResourceState.PENDING,
@@ -138,6 +141,7 @@ class Resources:
         orchestrator: starts jobs.
         index: the order of lists.
         was_removed: whether a tenant's resource of some id was deleted lately.
+        traces: where spans of accepted jobs go.
     """
 
     def __init__(
@@ -147,12 +151,14 @@ class Resources:
         orchestrator: Orchestrator,
         index: ResourceIndex,
         was_removed: Callable[[str, str], bool],
+        traces: Traces,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._orchestrator = orchestrator
         self._index = index
         self._was_removed = was_removed
+        self._traces = traces
 
     def load(self, tenant: str, collection: str, resource_id: str) -> Resource:
         """A resource's first document.
@@ -272,7 +278,11 @@ class Resources:
 
     def submit(self, resource: Resource, kind: JobKind, after: Sequence[str] = ()) -> View:
         """Start the job that makes a resource ready."""
-        job = self._orchestrator.submit(resource, kind, after)
+        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+        origin = Origin(request_id=asked_by, traceparent=self._traces.traceparent())
+        about = {"tenant": resource.tenant, "job": resource.job_id or "", "kind": str(kind)}
+        with self._traces.span("job accepted", about | {"request_id": asked_by}):
+            job = self._orchestrator.submit(resource, kind, after, origin)
         return View(resource, job, state_of(job, resource.job_id, is_final=False))
 
     def _is_final(self, resource: Resource, job: JobRecord | None) -> bool:

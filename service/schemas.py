@@ -266,7 +266,7 @@ class ResourceBody(BaseModel):
 
 
 class DeletedBody(BaseModel):
-    """What was deleted."""
+    """What was deleted, or would be."""
 
     deleted: list[str] = Field(description="collection/id, what depended on others first")
     bytes: int = Field(description="of all their files")

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redis import Redis
+from starlette.concurrency import run_in_threadpool
 
 from models.domains import Domain, read_domains
 from service.access import AccessDocuments
+from service.api_keys import without_secrets
 from service.deletion import Deletion
 from service.door import Door
 from service.downloads import Downloads
@@ -31,9 +33,12 @@ from workers.parts import Parts, open_parts
 from workers.receivers import Receivers
 from workers.removal import Removal
 from workers.storage.base import ObjectStore
+from workers.tracing import Traces, open_traces
 
 # A service must answer soon: it sits out a hiccup of Redis, not a restart.
 _REDIS_RETRIES = 2
+# Of an address only what the log shows too.
+_CLEANERS = {"url.path": without_secrets, "url.query": lambda _: ""}
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,13 @@ class Services:
     rate: RateLimiter
     quotas: Quotas
     parts: Parts
+    traces: Traces
 
     async def close(self) -> None:
         """Give the connections back."""
         await self.watch.close()
         await self.rate.close()
+        await run_in_threadpool(self.traces.close)
         self.parts.close()
 
 
@@ -77,14 +84,15 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
         parts: what it shares with the workers, where that is not to be made from the settings.
 
     Raises:
-        ValueError: a URL in the settings is malformed, or the file of domains is; the message says
-            which.
+        ValueError: a URL in the settings is malformed, or the file of domains is, or something
+            that they ask for is not installed; the message says which.
     """
     parts = parts or open_parts(settings, _REDIS_RETRIES)
     store, room = parts.store, Room(parts.store, settings.reserve_bytes)
     index = ResourceIndex(parts.redis, store)
     removal = Removal(store, parts.jobs)
-    resources = Resources(store, parts.jobs, parts.orchestrator, index, removal.was_removed)
+    traces = open_traces(settings.otel_endpoint, "service", _CLEANERS)
+    resources = Resources(store, parts.jobs, parts.orchestrator, index, removal.was_removed, traces)
     return Services(
         settings=settings,
         store=store,
@@ -107,6 +115,7 @@ def connect_services(settings: ServiceSettings, parts: Parts | None = None) -> S
         rate=RateLimiter(settings.redis_url),
         quotas=Quotas(parts.redis, store),
         parts=parts,
+        traces=traces,
     )
 
 

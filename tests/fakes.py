@@ -1,5 +1,6 @@
 """Stand-ins with the real interfaces; the behaviour suites of the real things run over them too."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,10 @@ class FakeStore:
     def size(self, key: str) -> int | None:
         data = self.objects.get(self._checked(key))
         return None if data is None else len(data)
+
+    def tag(self, key: str) -> str | None:
+        data = self.objects.get(self._checked(key))
+        return None if data is None else hashlib.md5(data).hexdigest()
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         self._checked("list")

@@ -162,7 +162,7 @@ class Deliverer:
             webhook = self._documents.get(tenant, webhook_id)
             delivery = self._documents.delivery(tenant, webhook_id, name)
         except (NotFound, ValidationError) as error:
-            _log.info("delivery dropped", delivery=member, why=str(error))
+            _log.info("delivery dropped", tenant=tenant, delivery=member, why=str(error))
             delivery = None
         if delivery is not None and delivery.state is DeliveryState.PENDING:
             return webhook, delivery
@@ -205,6 +205,8 @@ class Deliverer:
             delivery=delivery.id,
             webhook=delivery.webhook_id,
             tenant=delivery.tenant,
+            job=delivery.job_id,
+            request_id=delivery.request_id or None,
             status=attempt.status,
             error=attempt.error,
         )

@@ -5,6 +5,7 @@ the step is tried as often as any, and its job then fails and names the object.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from workers.errors import Retryable
@@ -25,6 +26,18 @@ def checked_file(path: Path, sha256: str, key: str) -> Path:
     with path.open("rb") as file:
         _compare(hashlib.file_digest(file, "sha256").hexdigest(), sha256, key)
     return path
+
+
+def check_chunks(chunks: Iterable[bytes], sha256: str, key: str) -> None:
+    """The same for what is too large to be held; it is read to its end.
+
+    Raises:
+        Retryable: all chunks together have another SHA-256.
+    """
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    _compare(digest.hexdigest(), sha256, key)
 
 
 def _compare(found: str, wanted: str, key: str) -> None:

@@ -84,6 +84,20 @@ class JobError(BaseModel):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
+class Origin(BaseModel):
+    """The request that asked for a job.
+
+    Attributes:
+        request_id: its `X-Request-ID`; empty where none asked.
+        traceparent: its span, as W3C's Trace Context spells it; empty where nothing is traced.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str = ""
+    traceparent: str = ""
+
+
 class JobRecord(BaseModel):
     """One job as it stands. Records never change; a step makes a new one.
 
@@ -92,6 +106,7 @@ class JobRecord(BaseModel):
         after: ids of the jobs that must succeed before this one may start.
         attempt: 1 at first; one more for each return to the queue.
         version: one more for each change of any field; the API's ETag.
+        origin: who asked for it, for those who read logs and traces.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -112,6 +127,7 @@ class JobRecord(BaseModel):
     finished_at: datetime | None = None
     changed_at: datetime
     version: int = 1
+    origin: Origin = Origin()
 
     def step(self, state: JobState, at: datetime, error: JobError | None = None) -> "JobRecord":
         """This job in its next state.

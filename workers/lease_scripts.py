@@ -172,6 +172,7 @@ redis.call('DEL', KEYS[2])
 # KEYS: job. A job that Redis does not know cannot be begun.
 BEGIN = """
 if redis.call('HEXISTS', KEYS[1], 'record') == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[1], 'ended') == 1 then return 0 end
 if redis.call('HEXISTS', KEYS[1], 'stage') == 1 then return 0 end
 return redis.call('HSET', KEYS[1], 'stage', 0, 'steps', 1, 'done', 0)
 """

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -62,7 +63,7 @@ class Monitor:
 
     def __enter__(self) -> Self:
         self._threads = tuple(
-            threading.Thread(target=target, name=name, daemon=True)
+            _thread(target, name)
             for name, target in (("heartbeat", self._keep), ("watchdog", self._watch))
         )
         for thread in self._threads:
@@ -98,7 +99,7 @@ class Monitor:
                     self.reporter.publish()
         except Exception as error:  # Whatever it was, the next beat must come.
             # Nobody else can claim the step in a Redis that is away; the work goes on.
-            _log.warning("heartbeat failed", step=self.step.name, error=repr(error))
+            _log.warning("heartbeat failed", error=repr(error))
 
     def _watch(self) -> None:
         begin = time.monotonic()
@@ -128,8 +129,13 @@ class Monitor:
         return 0.0 if self.switch.is_hurried else self.limits.drain_seconds
 
     def _give_up(self, reason: StopReason) -> None:
-        _log.error("step cannot be stopped; the process exits", step=self.step.name, why=reason)
-        last = threading.Thread(target=self.conclude, args=(reason,), daemon=True)
+        _log.error("step cannot be stopped; the process exits", why=reason)
+        last = _thread(lambda: self.conclude(reason), "last words")
         last.start()
         last.join(timeout=_CONCLUDING_SECONDS)
         self.exit(EXIT_WEDGED)
+
+
+def _thread(act: Callable[[], None], name: str) -> threading.Thread:
+    """A thread whose lines say which step they are about, as those of the thread that makes it."""
+    return threading.Thread(target=copy_context().run, args=(act,), name=name, daemon=True)

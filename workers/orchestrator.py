@@ -14,7 +14,7 @@ from workers.clock import Clock, utc_now
 from workers.errors import LeaseLost, NotFound
 from workers.flows import FLOWS, Stage
 from workers.job_store import JobStore
-from workers.jobs import JobError, JobKind, JobRecord, JobState
+from workers.jobs import JobError, JobKind, JobRecord, JobState, Origin
 from workers.leases import Completion, Leases, TakenBack
 from workers.queue import TaskQueue
 from workers.resources import Resource
@@ -22,6 +22,11 @@ from workers.steps import StepRef
 from workers.storage.base import ObjectStore
 from workers.tasks.context import canonical_json
 
+FORGOTTEN = JobError(
+    code="queue_lost",
+    message="Redis lost what it knew of the job's steps; it goes on from what is in the bucket",
+    retryable=True,
+)
 _LONGEST_DELAY_SECONDS = 300.0
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -80,7 +85,13 @@ class Orchestrator:
         self.jobs = jobs
         self.leases = Leases(jobs.redis, self._policy.lease_seconds)
 
-    def submit(self, resource: Resource, kind: JobKind, after: Sequence[str] = ()) -> JobRecord:
+    def submit(
+        self,
+        resource: Resource,
+        kind: JobKind,
+        after: Sequence[str] = (),
+        origin: Origin | None = None,
+    ) -> JobRecord:
         """Take up the job that makes a resource: its description and the job are durable then.
 
         Doing it again gives the job that is there.
@@ -89,6 +100,7 @@ class Orchestrator:
             resource: with the id of its job.
             kind: what the job does.
             after: ids of jobs of this tenant that must succeed before.
+            origin: the request that asks for it.
         """
         assert resource.job_id is not None, "a resource names the job that makes it"
         tenant, job_id = resource.tenant, resource.job_id
@@ -97,7 +109,7 @@ class Orchestrator:
             place = keys.description(tenant, resource.collection, resource.id)
             document = canonical_json(resource.model_dump(mode="json"))
             self._store.put(place, document, "application/json")
-            record = self.jobs.create(self._record(resource, kind, after))
+            record = self.jobs.create(self._record(resource, kind, after, origin or Origin()))
         return self.settle(record)
 
     def cancel(self, tenant: str, job_id: str) -> JobRecord:
@@ -120,6 +132,14 @@ class Orchestrator:
         if is_ready and self.leases.begin(record.tenant, record.id):
             self._queue_open_steps(record, 0)
         return record
+
+    def begin_anew(self, record: JobRecord) -> JobRecord:
+        """Begin a job whose steps nobody knows of, also one that seems to run.
+
+        Redis may have been emptied when a worker had claimed a step and had not yet said so: it
+        finds the record again and shows the job as running, its claim being gone.
+        """
+        return self.settle(self._requeued(record, FORGOTTEN, fault=False))
 
     def step_begun(self, step: StepRef) -> JobRecord:
         """A claimed step's job runs now, if it did not before."""
@@ -242,7 +262,7 @@ class Orchestrator:
             following = step.again(taken.attempt + 1)
             self.leases.postpone(following, self._policy.pause(taken.outages))
 
-    def _requeued(self, record: JobRecord, reason: JobError, fault: bool) -> None:
+    def _requeued(self, record: JobRecord, reason: JobError, fault: bool) -> JobRecord:
         """Show that a job waits again and why; a drained step's does not count as an attempt."""
 
         def back(now: JobRecord) -> JobRecord:
@@ -251,7 +271,7 @@ class Orchestrator:
             queued = now.step(JobState.QUEUED, self._clock(), reason)
             return queued if fault else queued.model_copy(update={"attempt": now.attempt})
 
-        self.jobs.change(record.tenant, record.id, back)
+        return self.jobs.change(record.tenant, record.id, back)
 
     def running(self, record: JobRecord) -> JobRecord:
         """The record as one of a job that runs; itself if it does already, or has ended."""
@@ -277,7 +297,9 @@ class Orchestrator:
     def _is_final(self, record: JobRecord) -> bool:
         return self._store.size(keys.final(record.tenant, *record.resource)) is not None
 
-    def _record(self, resource: Resource, kind: JobKind, after: Sequence[str]) -> JobRecord:
+    def _record(
+        self, resource: Resource, kind: JobKind, after: Sequence[str], origin: Origin
+    ) -> JobRecord:
         assert resource.job_id is not None
         now = self._clock()
         return JobRecord(
@@ -288,6 +310,7 @@ class Orchestrator:
             after=tuple(after),
             created_at=now,
             changed_at=now,
+            origin=origin,
         )
 
 

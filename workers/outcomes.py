@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 from redis.exceptions import RedisError
 
-from models.errors import HandsOffError
+from models.errors import HandsOffError, legible
 from workers.errors import (
     LeaseLost,
     NotFound,
@@ -36,6 +36,7 @@ _DRAINED = JobError(
 # With half a minute between them at last: a night, and a quarter of an hour.
 _WAITS_FOR_SERVERS = 1000
 _WAITS_FOR_PEOPLE = 30
+_LONGEST = 2000  # Characters of a message: it may name what a stranger called his files.
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
 # After one of these every further call on that device fails too, for as long as we live.
@@ -94,13 +95,15 @@ def outcome_of(error: BaseException) -> Outcome:
         case LeaseLost():
             return Lost()
         case TaskFailed():
-            return Failed(JobError(code=error.code, message=error.message, details=error.details))
+            message = legible(error.message, _LONGEST)
+            return Failed(JobError(code=error.code, message=message, details=error.details))
         case StorageUnavailable() | QueueUnavailable() | RedisError():
             return Again(_passing(error), waits=_WAITS_FOR_SERVERS)
         case Retryable():
             return Again(_passing(error))
         case HandsOffError() | NotFound():
-            return Failed(JobError(code=snake_case(type(error).__name__), message=str(error)))
+            message = legible(str(error), _LONGEST)
+            return Failed(JobError(code=snake_case(type(error).__name__), message=message))
         case StorageError():
             # Full, or it refuses us: somebody has to do something, and the job is still good then.
             return Again(_passing(error), waits=_WAITS_FOR_PEOPLE)
@@ -134,7 +137,7 @@ def snake_case(name: str) -> str:
 
 def _passing(error: BaseException, code: str | None = None) -> JobError:
     name = code or snake_case(type(error).__name__)
-    return JobError(code=name, message=str(error) or name, retryable=True)
+    return JobError(code=name, message=legible(str(error), _LONGEST) or name, retryable=True)
 
 
 def _is_full(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ from workers.queue import TaskQueue
 from workers.rebuild import rebuild_if_needed
 from workers.settings import WorkerSettings
 from workers.steps import StepRef
+from workers.trail import telling
 
 EXIT_SETTINGS = 2
 
@@ -95,12 +97,14 @@ class Reaper:
         for queue in QueueName:
             on_their_way |= self._queue.waiting(queue)
         missing: set[str] = set()
+
+        def look(record: JobRecord | None) -> None:
+            if record is not None:
+                missing.update(self._look_after(record, on_their_way))
+
         for tenant, job_id in self._orchestrator.jobs.records.living():
             self._keep_the_peace()
-            with _alone(job_id):
-                record = self._orchestrator.jobs.records.read(tenant, job_id)
-                if record is not None:
-                    missing |= self._look_after(record, on_their_way)
+            self._alone(tenant, job_id, look)
         self._missing = missing
 
     def note_outage(self) -> None:
@@ -124,9 +128,7 @@ class Reaper:
     def _queue_due(self) -> None:
         for step in self._orchestrator.leases.due():
             self._keep_the_peace()
-            with _alone(step.job_id):
-                record = self._orchestrator.jobs.get(step.tenant, step.job_id)
-                self._orchestrator.queue_step(record, step)
+            self._alone(step.tenant, step.job_id, partial(self._queue_again, step), step)
 
     def _take_expired(self) -> None:
         expired = self._orchestrator.leases.expired()
@@ -137,9 +139,15 @@ class Reaper:
             return
         for step in expired:
             self._keep_the_peace()
-            _log.warning("worker lost", step=step.place)
-            with _alone(step.job_id):
-                self._orchestrator.step_lost(step, WORKER_LOST)
+            self._alone(step.tenant, step.job_id, partial(self._take_back, step), step)
+
+    def _queue_again(self, step: StepRef, record: JobRecord | None) -> None:
+        record = record or self._orchestrator.jobs.get(step.tenant, step.job_id)
+        self._orchestrator.queue_step(record, step)
+
+    def _take_back(self, step: StepRef, _: JobRecord | None) -> None:
+        _log.warning("worker lost")
+        self._orchestrator.step_lost(step, WORKER_LOST)
 
     def _look_after(self, record: JobRecord, on_their_way: set[str]) -> set[str]:
         """Do what can be done at once; the names of the steps that are nowhere."""
@@ -152,7 +160,7 @@ class Reaper:
             return set()
         stage = leases.stage(record.tenant, record.id)
         if stage is None:
-            self._orchestrator.settle(record)
+            self._orchestrator.begin_anew(record)
             return set()
         if stage == len(FLOWS[record.kind]):
             self._orchestrator.advance(record)
@@ -164,20 +172,37 @@ class Reaper:
     def _queue_missing(self, record: JobRecord, step: StepRef) -> bool:
         if step.name not in self._missing:
             return False
-        _log.warning("step was lost on its way", step=step.name)
+        with telling(record.tenant, record.id, record, step):
+            _log.warning("step was lost on its way")
         self._orchestrator.queue_step(record, step)
         return True
 
+    def _alone(
+        self,
+        tenant: str,
+        job_id: str,
+        act: Callable[[JobRecord | None], None],
+        step: StepRef | None = None,
+    ) -> None:
+        """Do something about one job, as Redis knows it; every line says which.
+
+        Trouble with it is told, and the others are looked after; without Redis none can be.
+        """
+        with telling(tenant, job_id, None, step), _told():
+            record = self._orchestrator.jobs.records.read(tenant, job_id)
+            with telling(tenant, job_id, record, step), _told():
+                act(record)
+
 
 @contextmanager
-def _alone(job_id: str) -> Iterator[None]:
-    """Trouble with one job is told, and the others are looked after; without Redis none can be."""
+def _told() -> Iterator[None]:
+    """Whatever goes wrong is told, but for Redis's absence."""
     try:
         yield
     except (QueueUnavailable, RedisError):
         raise
     except Exception as error:
-        _log.error("a job could not be looked after", job=job_id, exc_info=error)
+        _log.error("a job could not be looked after", exc_info=error)
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from workers import redis_names as names
 from workers.errors import NotFound
 from workers.orchestrator import Orchestrator
+from workers.trail import words_of
 
 _AT_ONCE = 8
 _log = structlog.get_logger(__name__)
@@ -42,8 +43,8 @@ def rebuild(orchestrator: Orchestrator) -> None:
         unfinished = [job_id for job_id, has_ended in found if not has_ended]
         ended = [job_id for job_id, has_ended in found if has_ended]
         _log.info("comparing", tenant=tenant, unfinished=len(unfinished), ended=len(ended))
-        _each(unfinished, lambda job_id: _enter(orchestrator, tenant, job_id))  # noqa: B023
-        _each(ended, lambda job_id: _end(orchestrator, tenant, job_id))  # noqa: B023
+        _each(tenant, unfinished, lambda job_id: _enter(orchestrator, tenant, job_id))  # noqa: B023
+        _each(tenant, ended, lambda job_id: _end(orchestrator, tenant, job_id))  # noqa: B023
 
 
 def _enter(orchestrator: Orchestrator, tenant: str, job_id: str) -> None:
@@ -59,14 +60,15 @@ def _end(orchestrator: Orchestrator, tenant: str, job_id: str) -> None:
         orchestrator.finish(orchestrator.jobs.adopt_end(tenant, job_id))
 
 
-def _each(job_ids: Iterable[str], act: Callable[[str], None]) -> None:
+def _each(tenant: str, job_ids: Iterable[str], act: Callable[[str], None]) -> None:
     """Do it for all, several at a time; a document that cannot be read stops nothing."""
 
     def act_or_tell(job_id: str) -> None:
         try:
             act(job_id)
         except (ValidationError, NotFound) as error:
-            _log.error("a job's document cannot be read", job=job_id, error=str(error))
+            words = words_of(tenant, job_id)
+            _log.error("a job's document cannot be read", **words, error=str(error))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(act_or_tell, job_ids))

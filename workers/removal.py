@@ -161,6 +161,12 @@ class Removal:
             freed += self._bury(thing.tenant, grave)
         return Removed(tuple(thing.place for thing in things), freed)
 
+    def measured(self, things: Sequence[Thing]) -> Removed:
+        """What `remove` would remove."""
+        return Removed(
+            tuple(thing.place for thing in things), sum(self.size(thing) for thing in things)
+        )
+
     def size(self, thing: Thing) -> int:
         """The bytes of all objects of a thing."""
         return sum(info.size for info in self._store.list(thing.prefix))

@@ -29,6 +29,7 @@ from workers.removal import Removal, Thing
 from workers.retention_rules import DELIVERIES, JOBS, UPLOADS, Rules, parse_rules, spelled
 from workers.storage.base import ObjectInfo, ObjectStore
 from workers.tasks.context import canonical_json
+from workers.trail import words_of
 from workers.webhooks import WebhookDocuments
 
 EVERY_SECONDS = 3600
@@ -120,7 +121,7 @@ class Retention:
         doomed = []
         for found, objects in self._doomed(tenant, self.rules(tenant)):
             if not dry:
-                _log.info("removing", tenant=tenant, what=found.place, rule=found.rule)
+                _log.info("removing", **_words(found, objects), rule=found.rule)
                 self._remove(tenant, objects)
             doomed.append(found)
         return doomed
@@ -186,6 +187,12 @@ class Retention:
                     if at < before:
                         place = f"webhooks/{webhook_id}/deliveries/{name.removesuffix('.json')}"
                         yield Doomed(tenant, DELIVERIES, place, info.size, at), info
+
+
+def _words(doomed: Doomed, what: "Thing | JobRecord | ObjectInfo") -> dict[str, str]:
+    """What a line says of something that is removed; of a job also whose request made it."""
+    words = words_of(doomed.tenant, what.id, what) if isinstance(what, JobRecord) else {}
+    return {"tenant": doomed.tenant, **words, "what": doomed.place}
 
 
 def _rule_against(thing: Thing, before: Mapping[str, datetime]) -> str | None:

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from workers.retention_rules import DEFAULT, parse_rules
 
 _PREFIX = re.compile(r"s3://[^/\s]+(/\S*)?")
+# Without a password: that belongs into OTEL_EXPORTER_OTLP_HEADERS.
+_COLLECTOR = r"^https?://[^\s@?#]+$"
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -30,6 +32,8 @@ class ConnectionSettings(BaseSettings):
         webhook_allow: networks of receivers that may be private, or on this machine, separated by
             commas, e.g. `10.1.0.0/16,127.0.0.0/8`; none at first. Plain http is for these alone.
         log_format: `console` for people, `json` for log collectors.
+        otel_endpoint: where an OpenTelemetry collector takes OTLP over HTTP, e.g.
+            `http://collector:4318`; without it nothing is traced. It needs the extra `otel`.
     """
 
     model_config = SettingsConfigDict(
@@ -50,6 +54,7 @@ class ConnectionSettings(BaseSettings):
     import_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     log_format: Literal["console", "json"] = "console"
+    otel_endpoint: Annotated[str | None, Field(pattern=_COLLECTOR)] = None
 
     @field_validator("import_prefixes", "webhook_allow", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ from workers.stop import StopSwitch
 from workers.storage.base import ObjectStore
 from workers.tasks.context import TaskContext
 from workers.tasks.registry import TASKS, load_task
+from workers.tracing import NoTraces, Span, Traces
+from workers.trail import telling, words_of
 
 if TYPE_CHECKING:  # Imports torch; a CPU worker has none.
     from workers.runtime import Runtime
@@ -59,6 +61,7 @@ class StepRunner:
         runtime: for compute tasks.
         tasks: `module:function` by task.
         imports: fetches files from where users keep them; without it none can be fetched.
+        traces: where spans of steps go; nowhere without it.
 
     Attributes:
         exit_status: not 0 when this process is of no more use.
@@ -75,6 +78,7 @@ class StepRunner:
         runtime: "Runtime | None" = None,
         tasks: Mapping[str, str] = TASKS,
         imports: Imports | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.exit_status = 0
         self._worker = worker
@@ -86,30 +90,50 @@ class StepRunner:
         self._runtime = runtime
         self._tasks = tasks
         self._imports = imports
+        self._traces = traces or NoTraces()
         self._measures = Measures(orchestrator.jobs.redis)
 
     def run(self, step: StepRef) -> None:
         """Claim a step, run its task, and say what became of it; a step not to be had is left."""
         step = step.held_by(self._worker)
-        with structlog.contextvars.bound_contextvars(job=step.job_id, step=step.name):
+        with telling(step.tenant, step.job_id, step=step):
             try:
-                if self._is_claimed(step):
-                    _log.info("step begins")
-                    self._run_claimed(step)
+                record = self._orchestrator.jobs.records.read(step.tenant, step.job_id)
+                with telling(step.tenant, step.job_id, record, step):
+                    self._run(step, record)
             except (WorkersError, RedisError) as error:
-                # The work may be lost, the job is not: the reaper finds it as we leave it.
-                _log.error("step could not be concluded", error=str(error))
+                _log.error("step could not be begun", error=str(error))
 
-    def _run_claimed(self, step: StepRef) -> None:
+    def _run(self, step: StepRef, record: JobRecord | None) -> None:
+        try:
+            if self._is_claimed(step):
+                _log.info("step begins")
+                with self._span(step, record) as span:
+                    self._run_claimed(step, span)
+        except (WorkersError, RedisError) as error:
+            # The work may be lost, the job is not: the reaper finds it as we leave it.
+            _log.error("step could not be concluded", error=str(error))
+
+    def _span(self, step: StepRef, record: JobRecord | None) -> AbstractContextManager[Span]:
+        """The step's span, below that of the request that asked for its job."""
+        words = words_of(step.tenant, step.job_id, record, step)
+        if record is None:
+            return self._traces.span("step", words)
+        task = FLOWS[record.kind][step.stage].task
+        return self._traces.span(f"step {task}", words, record.origin.traceparent)
+
+    def _run_claimed(self, step: StepRef, span: Span) -> None:
         reporter = StepReporter(step, self._orchestrator, self._switch.check)
         begin = time.monotonic()
         outcome = self._outcome(step, reporter)
         seconds = time.monotonic() - begin
+        name = type(outcome).__name__.lower()
+        span.ends_as(name, is_failure=isinstance(outcome, Failed | Again))
         self._conclude(step, outcome)
         record = self._orchestrator.jobs.get(step.tenant, step.job_id)
         task, last = FLOWS[record.kind][step.stage].task, reporter.last
         told = (last.done, last.unit) if last else (0, "")
-        self._measures.step_ended(task, type(outcome).__name__.lower(), seconds, *told)
+        self._measures.step_ended(task, name, seconds, *told)
 
     def _is_claimed(self, step: StepRef) -> bool:
         claim = self._orchestrator.leases.claim(step)

@@ -30,7 +30,7 @@ BACKOFF_SECONDS = (1.0, 10.0, 60.0, 600.0, 3600.0)
 """Between attempts; after the last of them a delivery is given up."""
 
 SIGNATURE = "HandsOff-Signature"
-_JOB_FIELDS = {"after", "progress", "schema_version"}  # Left out: internal, or over.
+_JOB_FIELDS = {"after", "origin", "progress", "schema_version"}  # Left out: internal, or over.
 
 
 class Event(StrEnum):
@@ -100,6 +100,7 @@ class Delivery(BaseModel):
         created_at: when the event was.
         body: what is sent, to the byte.
         next_at: when the next attempt is due; None once it has ended.
+        request_id: of the request that asked for the job, for the log.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -115,6 +116,7 @@ class Delivery(BaseModel):
     state: DeliveryState = DeliveryState.PENDING
     attempts: tuple[Attempt, ...] = ()
     next_at: datetime | None = None
+    request_id: str = ""
 
     @property
     def name(self) -> str:
@@ -144,7 +146,8 @@ def delivery_of(webhook: Webhook, record: JobRecord) -> Delivery | None:
     resource = "/v1/{}/{}".format(*record.resource)
     job["links"] = {"self": f"/v1/jobs/{record.id}", "resource": resource}
     made = ids.derived_id("deliveries", webhook.tenant, f"{webhook.id} {record.id}")
-    return new_delivery(webhook, made, event, ended_at, job, record.id)
+    delivery = new_delivery(webhook, made, event, ended_at, job, record.id)
+    return delivery.model_copy(update={"request_id": record.origin.request_id})
 
 
 def new_delivery(

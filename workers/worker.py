@@ -31,6 +31,7 @@ from workers.settings import WorkerSettings
 from workers.step import StepRunner
 from workers.stop import StopSwitch
 from workers.tasks.registry import TASKS
+from workers.tracing import open_traces
 
 if TYPE_CHECKING:
     from workers.runtime import Runtime
@@ -134,6 +135,7 @@ def main(
         settings = WorkerSettings()
         configure_logs(settings.log_format)
         parts = open_parts(settings)
+        traces = open_traces(settings.otel_endpoint, "worker")
     except (ValidationError, ValueError) as error:
         sys.stderr.write(f"wrong settings (variables HANDSOFF_…): {error}\n")
         return EXIT_SETTINGS
@@ -153,6 +155,7 @@ def main(
         runtime,
         tasks,
         imports,
+        traces,
     )
     _log.info("worker begins", worker=name, queue=arguments.queue)
     there = present(parts.redis, arguments.queue, name, runtime.measured if runtime else Device)
@@ -160,6 +163,7 @@ def main(
         worker = StepWorker(name, arguments.queue, parts.transport, runner, switch)
         worker.work(burst=arguments.burst)
     _log.info("worker ends", worker=name, exit_status=runner.exit_status)
+    traces.close()
     parts.close()
     return runner.exit_status
 

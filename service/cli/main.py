@@ -18,6 +18,8 @@ from service.cli import (
     keys,
     label_generators,
     local,
+    removal,
+    webhooks,
 )
 from service.cli.session import DEFAULT_URL, Session
 
@@ -75,6 +77,11 @@ def options(
 
 app.command()(local.up)
 app.command()(local.demo)
+removal.add_delete(generators.app, "generator", "gen")
+removal.add_delete(encoders.app, "encoder", "enc")
+removal.add_delete(datasets.app, "dataset", "dst")
+removal.add_delete(label_generators.inversions, "inversion", "inv")
+removal.add_delete(label_generators.app, "label-generator", "lbl")
 app.add_typer(generators.app, name="generator")
 app.add_typer(encoders.app, name="encoder")
 app.add_typer(datasets.app, name="dataset")
@@ -83,7 +90,9 @@ app.add_typer(label_generators.app, name="label-generator")
 app.command()(generations.generate)
 app.command()(generations.evaluate)
 app.command()(generations.fetch)
+app.command()(removal.delete)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")
 app.command()(doctor.doctor)

@@ -160,7 +160,7 @@ class Estimate(View):
 
 
 class Deleted(View):
-    """What was deleted.
+    """What was deleted, or would be.
 
     Attributes:
         deleted: `collection/id`, what depended on others first.

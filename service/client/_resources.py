@@ -50,14 +50,16 @@ class Collection:
         """The collection's resources, newest first, at most `limit`."""
         return pages(self._transport, f"/v1/{self.name}", Resource, limit, {})
 
-    def delete(self, resource: Reference, *, cascade: bool = False) -> Deleted:
-        """Delete a resource with all of its files, and with `cascade` what was made of it.
+    def delete(
+        self, resource: Reference, *, cascade: bool = False, dry_run: bool = False
+    ) -> Deleted:
+        """Delete a resource with its files, by `cascade` what is made of it; `dry_run` only tells.
 
         Raises:
             NotFound: there is none of that id; it may just have been deleted.
             BadRequest: something is made of it, or a job of what would go has not ended.
         """
-        params = {"cascade": "true"} if cascade else {}
+        params = {k: "true" for k, on in (("cascade", cascade), ("dry_run", dry_run)) if on}
         answer = self._transport.send("DELETE", self._path(resource), params=params)
         return Deleted.model_validate(answer.json())
 

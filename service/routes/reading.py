@@ -14,6 +14,7 @@ from service.resources import body_of, noun
 from service.schemas import DeletedBody, ResourceBody, ResourcePage
 
 Cascade = Annotated[bool, Query(description="Delete what was made of it too.")]
+DryRun = Annotated[bool, Query(description="Only say what would be deleted.")]
 
 
 def collection_router(collection: str) -> APIRouter:
@@ -60,10 +61,14 @@ def collection_router(collection: str) -> APIRouter:
         responses=responses(404, 409),
     )
     def delete_resource(
-        resource_id: str, app: App, tenant: Tenant, cascade: Cascade = False
+        resource_id: str,
+        app: App,
+        tenant: Tenant,
+        cascade: Cascade = False,
+        dry_run: DryRun = False,
     ) -> DeletedBody:
         app.resources.load(tenant, collection, resource_id)
-        removed = app.deletion.delete(tenant, collection, resource_id, cascade)
+        removed = app.deletion.delete(tenant, collection, resource_id, cascade, dry_run)
         return DeletedBody(deleted=list(removed.places), bytes=removed.bytes)
 
     return router

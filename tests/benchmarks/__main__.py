@@ -80,6 +80,14 @@ def _generation(options: argparse.Namespace) -> dict[str, Any]:
     return {"generation": _apart("generation", *_quick(options), *flat)}
 
 
+def _load(options: argparse.Namespace) -> dict[str, Any]:
+    return {"load": _apart("load", *_quick(options))}
+
+
+def _hostile_memory(options: argparse.Namespace) -> dict[str, Any]:
+    return {"hostile_memory": _apart("hostile_memory", *_quick(options))}
+
+
 def _quick(options: argparse.Namespace) -> list[str]:
     return ["--quick"] if options.quick else []
 
@@ -92,6 +100,8 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "labelling": _labelling,
     "label_training": _label_training,
     "generation": _generation,
+    "load": _load,
+    "hostile_memory": _hostile_memory,
 }
 """What can be measured, by what `--only` calls it: each adds its own to the report."""
 

@@ -25,7 +25,6 @@ import psutil
 
 from models.calibration import calibrate
 from models.checkpoints.neutral import load_neutral
-from models.data.manifest import ShardFragment
 from models.data.sample_encoding import ENCODERS
 from models.drawing import draw
 from models.generation import Plan
@@ -43,6 +42,7 @@ from workers.scratch import scratch_folder
 from workers.storage.local import LocalStore
 from workers.tasks import generate, plan
 from workers.tasks.context import TaskContext
+from workers.tasks.fragments import StoredFragment
 
 TENANT = "acme"
 GENERATOR_ID, LABEL_GENERATOR_ID = "gen_bench", "lbl_bench"
@@ -143,12 +143,12 @@ class Bench:
         plan.run(context)
         return Plan.model_validate_json(self.store.get(context.key(plan.PLAN)))
 
-    def shard(self, generation: str, params: GenerationParams, index: int) -> ShardFragment:
+    def shard(self, generation: str, params: GenerationParams, index: int) -> StoredFragment:
         """A shard, made by its task in a folder of its own; what is said of it."""
         with scratch_folder(self.folder / "scratch") as scratch:
             context = self.step(generation, params, index, scratch)
             generate.run(context)
-            return ShardFragment.model_validate_json(
+            return StoredFragment.model_validate_json(
                 self.store.get(context.key(keys.fragment(index)))
             )
 

@@ -84,6 +84,22 @@ def test_cascades_on_request(api, chain):
     assert api.get(f"/v1/datasets/{chain['dataset']}").json()["state"] == "ready"
 
 
+@pytest.mark.parametrize("cascade", [False, True])
+def test_dry_says_the_same_and_deletes_nothing(api, chain, cascade):
+    """
+    What would go and how much that is, or why it would not.
+    """
+    before, params = api.stored(), {"cascade": cascade}
+    place = f"/v1/generators/{chain['generator']}"
+    dry = api.delete(place, params=params | {"dry_run": True})
+    assert before == api.stored()
+
+    done = api.delete(place, params=params)
+    assert dry.status_code == done.status_code
+    assert dry.json().get("deleted") == done.json().get("deleted")
+    assert dry.json().get("bytes") == done.json().get("bytes")
+
+
 def test_waits_for_jobs(api, chain):
     """
     What a job still makes is not taken from under it, nor with a cascade; cancelled it goes.

@@ -35,15 +35,22 @@ def client(service):
         yield client
 
 
-@pytest.mark.parametrize(("cascade", "query"), [(False, b""), (True, b"cascade=true")])
-def test_deletes_with_what_depends_on_it_only_if_told(client, service, cascade, query):
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ({}, b""),
+        ({"cascade": True}, b"cascade=true"),
+        ({"cascade": True, "dry_run": True}, b"cascade=true&dry_run=true"),
+    ],
+)
+def test_deletes_with_what_depends_on_it_only_if_told(client, service, options, query):
     """
     The service's default is to refuse.
     """
     gone = {"deleted": ["generators/gen_1"], "bytes": 7}
     service.on("DELETE", "/v1/generators/gen_1", httpx.Response(200, json=gone))
 
-    deleted = client.generators.delete("gen_1", cascade=cascade)
+    deleted = client.generators.delete("gen_1", **options)
 
     assert (deleted.deleted, deleted.bytes) == (("generators/gen_1",), 7)
     assert service.seen[0].url.query == query

@@ -7,15 +7,16 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+import structlog
 from fakes import FakeClock, FakeQueue, FakeStore
 from support.receiver import receiver_server
-from support.system import TENANT, Processes, System
+from support.system import TENANT, Processes, System, resource_for
 from support.waiting import until
 
 from workers import redis_names as names
 from workers.clock import utc_now
 from workers.deliveries import Deliverer, schedule
-from workers.jobs import JobError, JobState
+from workers.jobs import JobError, JobKind, JobState, Origin
 from workers.measures import Measures
 from workers.parts import open_parts
 from workers.posting import Poster
@@ -151,6 +152,21 @@ class TestAnEnd:
         deliverer.round()
 
         assert not server.got
+
+    def test_is_logged_with_its_request(self, system, deliverer, webhook, server):
+        """
+        The line about an attempt says which job ended, and which request had asked for it; what is
+        sent does not.
+        """
+        resource, origin = resource_for(JobKind.INGEST), Origin(request_id="req-42")
+        job = system.orchestrator.submit(resource, JobKind.INGEST, origin=origin)
+        system.run_all()
+        with structlog.testing.capture_logs() as lines:
+            deliverer.round()
+
+        (line,) = lines
+        assert (line["job"], line["tenant"], line["request_id"]) == (job.id, TENANT, "req-42")
+        assert b"req-42" not in server.got[0].body
 
     def test_is_counted(self, system, deliverer):
         """

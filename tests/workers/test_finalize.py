@@ -13,7 +13,7 @@ from support.contexts import task_context
 from models.data.manifest import GenerationManifest
 from models.data.overview import labelled_overview
 from workers import keys
-from workers.errors import TaskFailed
+from workers.errors import Retryable, TaskFailed
 from workers.params import GenerationParams
 from workers.tasks import finalize
 
@@ -207,6 +207,21 @@ class TestRefusals:
         store.put(f"{HOME}/data/shard-000002.tar", b"half")
 
         assert "data/shard-000002.tar has 4 bytes; 4,096 were" in self.refused(context, store)
+
+    def test_a_shard_of_other_bytes(self, generation, store):
+        """
+        A bit that turned on its disk, long after the shard was written, keeps the generation from
+        becoming ready; the step may be tried again, for the bytes may have been hurt on their way.
+        """
+        context = generation()
+        key = f"{HOME}/data/shard-000002.tar"
+        data = bytearray(store.get(key))
+        data[700] ^= 1
+        store.put(key, bytes(data))
+
+        with pytest.raises(Retryable, match=r"shard-000002\.tar is not what was meant"):
+            finalize.run(context)
+        assert store.size(f"{HOME}/manifest.json") is None
 
     def test_a_missing_fragment(self, generation, store):
         """

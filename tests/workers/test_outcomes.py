@@ -48,6 +48,36 @@ def test_tasks_say_themselves_what_is_wrong():
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        TaskFailed("bad_mask", "a" * 10_000 + "\udc80"),
+        CheckpointError("a" * 10_000 + "\udc80"),
+        Retryable("a" * 10_000 + "\udc80"),
+    ],
+)
+def test_messages_can_be_stored_and_shown(error):
+    """
+    A message may hold what a stranger called his files: it is cut, and made UTF-8.
+    """
+    outcome = outcome_of(error)
+
+    assert isinstance(outcome, Failed | Again)
+    told = outcome.error if isinstance(outcome, Failed) else outcome.reason
+    assert len(told.message) < 2100
+    assert told.message.encode().startswith(b"aaa")
+
+
+def test_halves_of_characters_are_spelt_out():
+    """
+    A short message with half a character in it can be written down as well.
+    """
+    outcome = outcome_of(TaskFailed("bad_mask", "a\udc80.png"))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message == "a\\udc80.png"
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (CheckpointError("no such layer"), "checkpoint_error"),

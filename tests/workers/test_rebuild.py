@@ -174,6 +174,24 @@ class TestALittleLost:
         assert version == system.get(kept).version
 
 
+    def test_a_job_whose_step_was_just_beginning_goes_on(self, system, redis):
+        """
+        A worker that had claimed a step when Redis was emptied finds the job again and shows it
+        as running; its claim is gone, and the job begins anew all the same.
+        """
+        record = system.submit()
+        step = system.claim()
+        system = forget(system, redis)
+        system.orchestrator.step_begun(step)
+        assert system.get(record).state is JobState.RUNNING
+
+        rounds(system)
+
+        assert system.get(record).error.code == "queue_lost"
+        system.run_all()
+        assert system.get(record).state is JobState.SUCCEEDED
+
+
 class TestOnce:
     def test_compares_once_in_a_life_of_redis(self, system, redis):
         """

@@ -65,6 +65,20 @@ class TestEveryStore:
 
         assert bucket.get("t/a") == b"after"
 
+    def test_other_bytes_have_another_tag(self, bucket):
+        """
+        Where a store names an object's bytes, the name stays while they do, and is another for
+        others of the same length; a folder has none, and what is not there has none anywhere.
+        """
+        bucket.put("t/a", b"bytes")
+        first = bucket.tag("t/a")
+        assert first == bucket.tag("t/a")
+        bucket.put("t/a", b"Bytes")
+
+        assert (first is None) == isinstance(bucket, LocalStore)
+        assert first is None or bucket.tag("t/a") != first
+        assert bucket.tag("t/nowhere") is None
+
     def test_names_what_is_missing(self, bucket, tmp_path):
         """
         Whatever reads an object says which one is not there; its size is None.

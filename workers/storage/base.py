@@ -68,6 +68,13 @@ class ObjectStore(Protocol):
     def size(self, key: str) -> int | None:
         """An object's size in bytes; None if there is no such object."""
 
+    def tag(self, key: str) -> str | None:
+        """A name for an object's bytes, told without reading them: other bytes, another name.
+
+        The same bytes may be called otherwise when they are written again. None where only the
+        bytes themselves can tell (a local folder), or there is no such object.
+        """
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in key order."""
 

@@ -34,6 +34,7 @@ from workers.storage.base import (
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _CHUNK = 1 << 20
 _MEBIBYTE = 1 << 20
@@ -144,12 +145,13 @@ class S3Store:
 
     def size(self, key: str) -> int | None:
         """See `ObjectStore`."""
-        try:
-            with self._translated(key):
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._name(key))
-        except ObjectNotFound:
-            return None
-        return answer["ContentLength"]
+        head = self._head(key)
+        return None if head is None else head["ContentLength"]
+
+    def tag(self, key: str) -> str | None:
+        """See `ObjectStore`: the ETag, whatever the server makes it of."""
+        head = self._head(key)
+        return None if head is None else head.get("ETag")
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `ObjectStore`."""
@@ -206,6 +208,13 @@ class S3Store:
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
+
+    def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        try:
+            with self._translated(key):
+                return self._client.head_object(Bucket=self._bucket, Key=self._name(key))
+        except ObjectNotFound:
+            return None
 
     def _abort(self, name: str, upload_id: str) -> None:
         with suppress(ObjectNotFound), self._translated(name):  # Somebody else was faster.

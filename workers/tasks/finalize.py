@@ -28,6 +28,7 @@ from workers import keys
 from workers.errors import ObjectNotFound, TaskFailed
 from workers.params import GenerationParams
 from workers.tasks.context import TaskContext
+from workers.tasks.fragments import StoredFragment, fault_of
 
 _PREVIEWED = 16
 
@@ -71,6 +72,7 @@ def run(context: TaskContext) -> None:
 
     Raises:
         TaskFailed: `incomplete_generation`: a shard is missing, or is not what its maker wrote.
+        Retryable: a shard has other bytes than its maker wrote, though as many.
     """
     final = keys.FINAL["generations"]
     if context.store.size(context.key(final)) is not None:
@@ -140,19 +142,17 @@ def _write_table(
 
 
 def _fragments(context: TaskContext, shards: int) -> Iterator[ShardFragment]:
-    """What is known of each shard, once the shard itself was found to be there."""
+    """What is known of each shard, once the shard itself was found to be there, and whole."""
     for index in range(shards):
         context.report("adding up", index, shards, "shards")
         fragment = _fragment(context, index)
-        size = context.store.size(context.key(fragment.path))
-        if size != fragment.bytes:
-            found = "is not there" if size is None else f"has {size:,} bytes"
-            raise _incomplete(f"{fragment.path} {found}; {fragment.bytes:,} were written")
+        if fault := fault_of(context, fragment):
+            raise _incomplete(fault)
         yield fragment
 
 
-def _fragment(context: TaskContext, index: int) -> ShardFragment:
-    return ShardFragment.model_validate(_document(context, keys.fragment(index)))
+def _fragment(context: TaskContext, index: int) -> StoredFragment:
+    return StoredFragment.model_validate(_document(context, keys.fragment(index)))
 
 
 def _write_overview(context: TaskContext, labels: Sequence[LabelSpec]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from workers.errors import Retryable
 from workers.params import GenerationParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
+from workers.tasks.fragments import put_shard
 
 
 def run(context: TaskContext) -> None:
@@ -36,8 +37,7 @@ def run(context: TaskContext) -> None:
     place = keys.shard(context.index)
     candidates = infos[-1].candidate + 1
     fragment = ShardFragment.of(place, written, candidates, infos)
-    context.store.put_file(context.key(place), path, "application/x-tar")
-    context.put_json(keys.fragment(context.index), fragment.model_dump(mode="json"))
+    put_shard(context, path, fragment)
 
 
 def _is_there(context: TaskContext) -> bool:
