@@ -15,11 +15,17 @@ COPY service ./service
 RUN /opt/handsoff/bin/pip install --no-deps .
 
 FROM python:3.12-slim-bookworm
+# Triton builds its launchers with a C compiler; without one labels are computed plainly.
+# No versions: Debian's archive keeps only the newest build of a package.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin handsoff \
  && install -d -o 10001 /cache
 COPY --from=build /opt/handsoff /opt/handsoff
-# The LPIPS trunk is kept in a volume, so that it is fetched once.
-ENV PATH=/opt/handsoff/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TORCH_HOME=/cache
+# The LPIPS trunk and compiled kernels are kept in a volume, so that they are made once.
+ENV PATH=/opt/handsoff/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    TORCH_HOME=/cache TRITON_CACHE_DIR=/cache/triton
 USER 10001
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "workers.worker", "--queue", "compute"]

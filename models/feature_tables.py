@@ -6,7 +6,7 @@ read (`at_pixels`), which is what `hypercolumns.everywhere` would have there. Si
 filled image after image, and changed where it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +75,7 @@ class FeatureTable:
         tables = [new(count * h * w, channels) for channels, h, w in found]
         return cls(tables, [(h, w) for _, h, w in found], size)
 
-    def put(self, index: int, features: Sequence[Tensor]) -> None:
+    def put(self, index: int, features: Iterable[Tensor]) -> None:
         """Keep the maps [1, C_l, h_l, w_l] of image `index`, coarse to fine, in all its places."""
         level, first = 0, 0
         for feature in features:

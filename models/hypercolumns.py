@@ -14,6 +14,7 @@ pixel centres at half integers, borders repeated. Maps larger than the label are
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -24,7 +25,7 @@ from models.enlarging import EnlargedSum, Tile, resized, tiles
 Size = tuple[int, int]
 
 NativeMaps = Sequence[Sequence[Tensor]]
-"""Maps float32 [N, C_l, h_s, w_s], channels last in memory, by resolution: each level twice as
+"""Maps [N, C_l, h_s, w_s] of one type, channels last in memory, by resolution: each level twice as
 large as the one before, the last as large as the label."""
 
 
@@ -63,12 +64,15 @@ def _reduced(x: Tensor, size: Size) -> Tensor:
     return x if smaller == tuple(x.shape[2:]) else resized(x, smaller)
 
 
-def native_maps(features: Sequence[Tensor], size: Size) -> NativeMaps:
-    """Maps as `project` reads them; those of synthesis in float32 are not copied.
+def native_maps(
+    features: Sequence[Tensor], size: Size, dtype: torch.dtype = torch.float32
+) -> NativeMaps:
+    """Maps as `project` reads them; those of synthesis in `dtype` are not copied.
 
     Args:
         features: float maps [N, C_l, h_l, w_l], coarse to fine.
         size: (H, W) of the label.
+        dtype: what they are to be computed in.
 
     Raises:
         ValueError: maps do not double from level to level, up to the label's size.
@@ -82,7 +86,54 @@ def native_maps(features: Sequence[Tensor], size: Size) -> NativeMaps:
         given = ", ".join(f"{h} x {w}" for h, w in sizes)
         raise ValueError(f"a label of {size} needs maps that double up to it, got {given}")
     last = torch.channels_last
-    return [[f.float().contiguous(memory_format=last) for f in stack] for stack in stacks]
+    return [[f.to(dtype).contiguous(memory_format=last) for f in stack] for stack in stacks]
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A Linear layer on hypercolumns, ready but for its last step, which is done pixel by pixel.
+
+    Attributes:
+        smaller: what it gives on all levels but the finest; None where there are no others.
+        finest: maps [N, C_l, H, W] of the finest level.
+        weight: its part that is for those, [D, C_f].
+        bias: [D], what is still to be added.
+    """
+
+    smaller: EnlargedSum | None
+    finest: Sequence[Tensor]
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, maps: NativeMaps, weight: Tensor, bias: Tensor) -> "Projected":
+        """Of all maps, with the learned constant (equal for all N) first.
+
+        Args:
+            maps: of C channels together.
+            weight: of the type of the maps, [D, C].
+            bias: likewise, [D].
+        """
+        weights = torch.split(weight, [sum(f.shape[1] for f in level) for level in maps], dim=1)
+        # The coarsest level brings the bias, for enlarging leaves it as it is.
+        biases = [bias, *[torch.zeros_like(bias)] * (len(maps) - 1)]
+        *coarse, finest = zip(maps, weights, biases, strict=True)
+        parts = (partial(_linear, *level) for level in coarse)
+        return cls(EnlargedSum.of(parts) if coarse else None, *finest)
+
+    @property
+    def size(self) -> Size:
+        """(H, W) of the label."""
+        return self.finest[0].shape[2], self.finest[0].shape[3]
+
+    def at(self, tile: Tile) -> Tensor:
+        """What the layer gives at a tile: [N, rows, columns, D], contiguous, the caller's own."""
+        here = [tile.of(f) for f in self.finest]
+        if self.smaller is None:
+            hidden = _linear(here, self.weight, self.bias)
+        else:
+            hidden = _add(self.smaller.at(tile), here, self.weight)
+        return hidden.permute(0, 2, 3, 1)
 
 
 def project(
@@ -91,7 +142,7 @@ def project(
     """A Linear layer on hypercolumns, without the hypercolumns, tile after tile.
 
     Args:
-        maps: of C channels together, with the learned constant (equal for all N) first.
+        maps: float32; see `Projected.of`.
         weight: float32 [D, C].
         bias: float32 [D].
         edge: tiles are at most `edge` x `edge` pixels.
@@ -100,19 +151,13 @@ def project(
         a tile and float32 [N, rows, columns, D], contiguous and the caller's to change:
         weight @ everywhere(features, size) + bias there.
     """
-    weights = torch.split(weight, [sum(f.shape[1] for f in level) for level in maps], dim=1)
-    # The coarsest level brings the bias, for enlarging leaves it as it is.
-    biases = [bias, *[torch.zeros_like(bias)] * (len(maps) - 1)]
-    *coarse, (finest, own, rest) = zip(maps, weights, biases, strict=True)
-    smaller = EnlargedSum.of(partial(_linear, *level) for level in coarse) if coarse else None
-    for tile in tiles((finest[0].shape[2], finest[0].shape[3]), edge):
-        here = [tile.of(f) for f in finest]
-        hidden = _add(smaller.at(tile), here, own) if smaller else _linear(here, own, rest)
-        yield tile, hidden.permute(0, 2, 3, 1)
+    projected = Projected.of(maps, weight, bias)
+    for tile in tiles(projected.size, edge):
+        yield tile, projected.at(tile)
 
 
 def _linear(maps: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
-    """Maps [N, C_l, h, w] of one size -> float32 [N, D, h, w], channels last in memory."""
+    """Maps [N, C_l, h, w] of one size -> [N, D, h, w], channels last in memory."""
     n, _, h, w = maps[0].shape
     return _add(bias.repeat(n, h, w, 1).permute(0, 3, 1, 2), maps, weight)
 

@@ -10,6 +10,7 @@ hypercolumns (`models.hypercolumns`). Training is in `models.label_generator_tra
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,10 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models import hypercolumns
+from models import fused_check, fused_layers, hypercolumns
 from models.errors import CheckpointError
+from models.fused_layers import Layers
 from models.heads import head_of
-from models.heads.base import Head, Vote
+from models.heads.base import Decision, Head, Vote
 from models.labels import LabelSpec
 
 SCHEMA_VERSION = "1"
@@ -39,38 +41,8 @@ All members at once would need M times the memory for maps that are projected at
 one narrow member after the other would spend its time on reading the maps.
 """
 
-
-@dataclass(frozen=True)
-class Layers:
-    """The folded weights of M members; float32.
-
-    Attributes:
-        w1, b1: [M, h1, C] and [M, h1].
-        w2, b2: [M, h2, h1] and [M, h2].
-        w3, b3: [M, K, h2] and [M, K].
-    """
-
-    w1: Tensor
-    b1: Tensor
-    w2: Tensor
-    b2: Tensor
-    w3: Tensor
-    b3: Tensor
-
-    def to(self, device: torch.device) -> "Layers":
-        """The same on another device."""
-        return Layers(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-    def of(self, members: slice) -> "Layers":
-        """Those of some members."""
-        return Layers(**{f.name: getattr(self, f.name)[members] for f in fields(self)})
-
-    def above_first(self, hidden: Tensor) -> Tensor:
-        """Layers 2 and 3: h1 [..., M * width], which is written over -> outputs [M, K, ...]."""
-        x = hidden.relu_().view(-1, *self.b1.shape).permute(1, 2, 0)  # [M, h1, P]
-        x = torch.baddbmm(self.b2[..., None], self.w2, x).relu_()
-        outputs = torch.baddbmm(self.b3[..., None], self.w3, x)
-        return outputs.view(*outputs.shape[:2], *hidden.shape[:-1])
+_LARGEST_IN_HALF = 2.0**12
+"""A weight as large stands before features so small that float16 does not resolve them."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +107,17 @@ class LabelGenerator:
 
         Args:
             features: the generator's maps [N, C_l, h_l, w_l], learned constant first, on the
-                device of this label generator.
+                device of this label generator. On CUDA, maps whose finest are float16 are read
+                and weighted in float16, with sums of float32 in what is above the first layer;
+                everything else is float32.
 
         Raises:
             ValueError: maps of other shapes than those it was trained on.
         """
         self._check(features)
-        together, _ = self._portions()
+        together = self._images_fused() if self._is_fused(features) else self._portions()[0]
         portions = zip(*(torch.split(f, together) for f in features), strict=True)
-        return Labels.join([self._decided(self.outputs(portion)) for portion in portions])
+        return Labels.join([self._labels(portion) for portion in portions])
 
     @torch.no_grad()
     def outputs(self, features: Sequence[Tensor]) -> Tensor:
@@ -156,6 +130,8 @@ class LabelGenerator:
             float32 [M, K, N, H, W].
         """
         self._check(features)
+        if self._is_fused(features):
+            return fused_layers.said(self.projected(features), self.layers)
         maps = hypercolumns.native_maps(features, self.size)
         members = len(self.layers.b3)
         outputs = self.layers.b3.new_empty(*self.layers.b3.shape, len(features[0]), *self.size)
@@ -167,6 +143,44 @@ class LabelGenerator:
             for tile, hidden in hypercolumns.project(maps, weight, bias, edge):
                 tile.of(outputs[some]).copy_(layers.above_first(hidden))
         return outputs
+
+    def projected(self, features: Sequence[Tensor]) -> hypercolumns.Projected:
+        """The first layers of all members, in float16 where the finest maps are."""
+        dtype = self._factors(features)
+        maps = hypercolumns.native_maps(features, self.size, dtype)
+        weight, bias = self.layers.w1.flatten(0, 1), self.layers.b1.flatten()
+        return hypercolumns.Projected.of(maps, weight.to(dtype), bias.to(dtype))
+
+    def _is_fused(self, features: Sequence[Tensor]) -> bool:
+        """Whether one kernel does all that is above the projected maps."""
+        is_enlarged = self.feature_shapes[0][1] < self.size[0]
+        if not (features[0].is_cuda and is_enlarged and fused_layers.fits(self.layers)):
+            return False
+        channels = sum(c for c, height, _ in self.feature_shapes if height >= self.size[0])
+        shape = fused_layers.Shape.of(self.layers, channels)
+        return fused_check.works(shape, self._factors(features), features[0].device)
+
+    def _factors(self, features: Sequence[Tensor]) -> torch.dtype:
+        """What maps and weights are multiplied in: float16 where the finest maps are given in it.
+
+        Generators that compute in float16 give such maps (`drawing.precision_of`). On 64 samples
+        of the demo domain (the kernel's rounding imitated on a CPU) 14 of 262,144 pixels got
+        another class; scores moved by 5e-4 of themselves, logits by 9e-4 of the largest.
+        """
+        is_half = features[-1].dtype == torch.float16 and self._largest_weight <= _LARGEST_IN_HALF
+        return torch.float16 if is_half else torch.float32
+
+    @cached_property
+    def _largest_weight(self) -> float:
+        layers = self.layers
+        return max(float(x.abs().max()) for x in (layers.w1, layers.b1, layers.w2, layers.w3))
+
+    def _labels(self, features: Sequence[Tensor]) -> Labels:
+        """The labels of N images that are computed together."""
+        if self.head.votes and self._is_fused(features):
+            projected = self.projected(features)
+            return self._finished(fused_layers.voted(projected, self.layers, self.vote))
+        return self._decided(self.outputs(features))
 
     def _check(self, features: Sequence[Tensor]) -> None:
         shapes = tuple(tuple(f.shape[1:]) for f in features)
@@ -181,8 +195,12 @@ class LabelGenerator:
         decisions = [head.decide(portion.mT, self.vote) for portion in portions]
         values = torch.cat([decision.values for decision in decisions]).view(*shape, -1)
         uncertainty = torch.cat([decision.uncertainty for decision in decisions]).view(shape)
-        finished = head.finish(values, uncertainty)
-        return Labels(finished.values, uncertainty, finished.scores)
+        return self._finished(Decision(values, uncertainty))
+
+    def _finished(self, decided: Decision) -> Labels:
+        """The labels of N images, of decisions [N, H, W, J] and uncertainties [N, H, W]."""
+        finished = self.head.finish(decided.values, decided.uncertainty)
+        return Labels(finished.values, decided.uncertainty, finished.scores)
 
     def _portions(self) -> tuple[int, int]:
         """Number of images that are computed together, and edge of a tile in pixels."""
@@ -192,6 +210,12 @@ class LabelGenerator:
         while edge < max(self.size) and (2 * edge) ** 2 <= budget:
             edge *= 2
         return max(1, budget // edge**2), edge
+
+    def _images_fused(self) -> int:
+        """Number of images whose projected maps, of all members, are held at once."""
+        # Half as many samples as pixels, corners counted.
+        of_an_image = self.layers.b1.numel() * self.size[0] * self.size[1] // 2
+        return max(1, self._numbers_at_once // of_an_image)
 
     @property
     def _members_together(self) -> int:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from models.configs import LabelGeneratorConfig
 from models.errors import TrainingImpossible
+from models.fused_layers import Layers
 from models.heads.base import Head, Size, Vote, labelled
 from models.held_out import Judge, chosen, copied
-from models.label_generator import LabelGenerator, Layers
+from models.label_generator import LabelGenerator
 from models.labels import LabelSpec
 from models.lessons import Lesson, Pixels, lesson_of
 from models.pixel_mlps import PixelMLPs

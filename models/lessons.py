@@ -166,4 +166,4 @@ def _room_for(
 @torch.no_grad()
 def _put(table: FeatureTable, index: int, generator: Generator, ws: Tensor) -> None:
     """Keep the features of image `index`, with ws [1, num_ws, w_dim]; all else is gone after it."""
-    table.put(index, generator.synthesize_with_features(ws)[1])
+    table.put(index, generator.feature_maps(ws))

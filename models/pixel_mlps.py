@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.label_generator import Layers
+from models.fused_layers import Layers
 from models.seeding import philox
 
 INITIAL_DEVIATION = 0.02

@@ -72,10 +72,12 @@ class Head(Protocol):
     Attributes:
         same: errors of a `Likeness` that differ by no more are alike.
         fewest_steps: of a training whose length is left open.
+        votes: whether members vote on classes, as `models.fused_layers.voted` lets them.
     """
 
     same: float
     fewest_steps: int
+    votes: bool
 
     @property
     def outputs(self) -> int:

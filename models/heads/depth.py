@@ -46,6 +46,7 @@ class DepthHead:
     outputs = 1
     same = 0.01
     fewest_steps = 400
+    votes = False
 
     def fitted(self, labels: Sequence[NDArray[Any]]) -> "DepthHead":
         """A head that knows mean and deviation of these depth maps [h, w].

@@ -76,6 +76,7 @@ class KeypointsHead:
 
     same = 0.005
     fewest_steps = 3000  # Few pixels are near a point: it takes long to see enough of them.
+    votes = False
 
     @property
     def outputs(self) -> int:

@@ -132,10 +132,24 @@ class Synthesis(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """ws float32 [N, num_ws, w_dim] -> float32 image [N, C, H, W] and all feature maps.
 
+        With `blocks`, only the first so many of a skip network run and the image is as small as
+        the last of them. For `dtype` see `Generator.synthesize`.
+        """
+        image: Tensor | None = None
+        features: list[Tensor] = []
+        for drawn, maps in self.grown(ws, noise, dtype, blocks):
+            image, features = drawn, features + maps
+        assert image is not None, "only blocks of skip networks draw before the last one"
+        return image, features
+
+    def grown(
+        self, ws: Tensor, noise: Noise, dtype: torch.dtype | None, blocks: int | None = None
+    ) -> Iterator[tuple[Tensor | None, list[Tensor]]]:
+        """Block after block: the image so far, and the maps that the block has added.
+
         Block of 4 pixels reads ws 0 and 1, block b reads 2b - 1 .. 2b + 1: each image layer
-        shares its w with the next block's first convolution. With `blocks`, only the first so
-        many of a skip network run and the image is as small as the last of them. For `dtype`
-        see `Generator.synthesize`.
+        shares its w with the next block's first convolution. Maps that are not kept are gone
+        while the next block computes, but for the one it starts from.
         """
         dtypes = self._dtypes(ws, dtype)
         x = self.constant.to(dtypes[0]).expand(ws.shape[0], -1, -1, -1)
@@ -146,11 +160,10 @@ class Synthesis(nn.Module):
         for index, block in enumerate(list(self.blocks.values())[:blocks]):
             some = ws[:, max(2 * index - 1, 0) : 2 * index + 2]
             x, rgb, maps = block(x.to(dtypes[index]), some, kind)
-            features += maps
             if rgb is not None:
                 image = rgb if image is None else ops.upsample_image(image, self.kernel) + rgb
-        assert image is not None, "only blocks of skip networks draw before the last one"
-        return image, features
+            yield image, features + maps
+            features, maps = [], []
 
     def _dtypes(self, ws: Tensor, wanted: torch.dtype | None) -> list[torch.dtype]:
         """What each block computes in."""
@@ -269,10 +282,26 @@ class Generator(nn.Module):
             in its block's dtype, with the shapes of `feature_shapes`. The shortcuts of residual
             networks are not among them.
         """
+        self._check(ws, noise)
+        image, features = self.synthesis(ws.float(), noise, dtype)
+        return image, features
+
+    def feature_maps(
+        self, ws: Tensor, noise: Noise = "const", dtype: torch.dtype | None = None
+    ) -> Iterator[Tensor]:
+        """The maps of `synthesize_with_features` one after the other, never all of them at once.
+
+        Of a 1024 px generator they take 0.5 GB an image, in float32; the largest block's take
+        half of that.
+        """
+        self._check(ws, noise)
+        for _, maps in self.synthesis.grown(ws.float(), noise, dtype):
+            while maps:  # Whoever waits for the next block holds none of this one's.
+                yield maps.pop(0)
+
+    def _check(self, ws: Tensor, noise: Noise) -> None:
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             wanted = f"[N, {self.num_ws}, {self.w_dim}]"
             raise ValueError(f"ws must be {wanted}, got {list(ws.shape)}")
         if isinstance(noise, str) and noise not in NOISE_MODES:
             raise ValueError(f"noise must be one of {NOISE_MODES}, got {noise!r}")
-        image, features = self.synthesis(ws.float(), noise, dtype)
-        return image, features

@@ -140,11 +140,11 @@ def finish_styled_conv(
         gain: of the layer, beside the activation's sqrt(2).
     """
     total = LRELU_GAIN * gain
-    offset = bias[None, :, None, None] * total
+    offset = (bias * total)[None, None, None]
     if noise is not None:
-        offset = offset + noise * total  # [1 or N, O, H, W]
+        offset = offset + noise.permute(0, 2, 3, 1) * total  # [1 or N, H, W, O]
     scale = (factor * total).to(y.dtype)[:, :, None, None]
     # The result takes the offset's layout: as y has it, or whoever reads the maps must copy them.
-    offset = offset.to(y.dtype, memory_format=torch.channels_last)
-    active = F.leaky_relu(torch.addcmul(offset, y, scale), LRELU_SLOPE)
+    shifted = torch.addcmul(offset.to(y.dtype).permute(0, 3, 1, 2), y, scale)
+    active = F.leaky_relu(shifted, LRELU_SLOPE, inplace=True)
     return active if clamp is None else active.clamp(-clamp * gain, clamp * gain)

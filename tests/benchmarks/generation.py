@@ -1,11 +1,12 @@
 """What a shard costs beside drawing its images and labels, and whether memory stays as it is.
 
-    python -m tests.benchmarks.generation [--quick] [--flat N]
+    python -m tests.benchmarks.generation [--shape demo-64 config-e-256] [--quick] [--flat N]
 
-The demo's generator, a label generator of random weights, and a threshold that drops a tenth.
-Shards are made by the worker's task, from the plan to the store, in this process; then the same
-candidates are drawn and labelled once more and nothing else. With `--flat` a generation of N
-images follows, a shard after the other, and the process is looked at after every 1,000 of them.
+The demo's generator, or random weights of another shape; a label generator of random weights, and
+a threshold that drops a tenth. Shards are made by the worker's task, from the plan to the store,
+in this process; then the same candidates are drawn and labelled once more and nothing else. With
+`--flat` a generation of N images of the demo follows, a shard after the other, and the process is
+looked at after every 1,000 of them.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,17 +25,16 @@ import numpy as np
 import psutil
 
 from models.calibration import calibrate
-from models.checkpoints.neutral import load_neutral
+from models.checkpoints.neutral import save_generator
 from models.data.sample_encoding import ENCODERS
 from models.drawing import draw
 from models.generation import Plan
-from models.label_generator import LabelGenerator, save_label_generator
+from models.label_generator import save_label_generator
 from models.progress import silent
 from models.seeding import philox
-from models.stylegan2.networks import Generator
-from tests.benchmarks.faces import DROP, GENERATOR, SPECS
+from tests.benchmarks.faces import CPU, DROP
+from tests.benchmarks.shapes import SHAPES, Shape, subject
 from tests.support.contexts import task_context
-from tests.support.networks import small_label_generator
 from workers import keys
 from workers.params import GenerationParams
 from workers.runtime import Runtime
@@ -64,7 +64,12 @@ class Asked(NamedTuple):
     calibrated: int
 
 
-FULL, QUICK = Asked(320, 7, CALIBRATED), Asked(32, 2, 64)
+QUICK = Asked(32, 2, 64)
+FULL: Mapping[str, Asked] = {
+    "demo-64": Asked(320, 7, CALIBRATED),
+    "config-e-256": Asked(16, 4, 32),
+}
+"""By shape: those that a CPU labels in seconds."""
 
 
 class TimedStore(LocalStore):
@@ -82,21 +87,20 @@ class TimedStore(LocalStore):
 class Bench:
     """A bucket with all that a generation is made of, and a worker's runtime."""
 
-    def __init__(self, folder: Path, calibrated: int) -> None:
+    def __init__(self, folder: Path, shape: Shape, calibrated: int) -> None:
         self.folder = folder
         self.runtime = Runtime("cpu")
         self.store = TimedStore(folder / "bucket")
-        self.generator: Generator = load_neutral(GENERATOR)
-        random = small_label_generator(  # type: ignore[no-untyped-call]
-            self.generator, members=10, hidden=(32, 16), spec=SPECS["segmentation"]
-        )
-        self.label_generator: LabelGenerator = random
+        networks = subject(shape, CPU)
+        self.generator, self.label_generator = networks.generator, networks.label_generator
         self._put_networks(calibrated)
 
     def _put_networks(self, calibrated: int) -> None:
         """Both of them and their cards, the calibration among them."""
         (found,) = calibrate(self.generator, [self.label_generator], PSI, calibrated, SEED, silent)
-        sha256 = self._put("generators", GENERATOR_ID, "generator.safetensors", GENERATOR)
+        generator = self.folder / "generator.safetensors"
+        save_generator(self.generator, generator)
+        sha256 = self._put("generators", GENERATOR_ID, generator.name, generator)
         self._put_card("generators", GENERATOR_ID, {"sha256": sha256})
         path = self.folder / "ensemble.safetensors"
         save_label_generator(self.label_generator, path)
@@ -160,12 +164,16 @@ class Bench:
                 draw(self.generator, [self.label_generator], streams, made.psi)
 
 
-def measure(asked: Asked, flat: int) -> dict[str, Any]:
-    """The whole benchmark, within a temporary folder."""
+def speed(name: str, asked: Asked) -> dict[str, Any]:
+    """Shards of a shape beside bare drawing."""
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), asked.calibrated)
-        report = {"benchmark": "generation", **_speed(bench, asked)}
-        return report | ({"memory": _memory(bench, flat)} if flat else {})
+        return _speed(Bench(Path(folder), SHAPES[name], asked.calibrated), asked)
+
+
+def memory(count: int, calibrated: int) -> dict[str, Any]:
+    """What a generation of so many images of the demo takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _memory(Bench(Path(folder), SHAPES["demo-64"], calibrated), count)
 
 
 def _speed(bench: Bench, asked: Asked) -> dict[str, Any]:
@@ -287,8 +295,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the figures mean nothing")
     parser.add_argument("--flat", type=int, default=0, metavar="N", help="watch N images' memory")
+    parser.add_argument("--shape", nargs="+", choices=FULL, default=list(FULL))
     options = parser.parse_args()
-    report = measure(QUICK if options.quick else FULL, options.flat)
+    asked = dict.fromkeys(FULL, QUICK) if options.quick else FULL
+    report: dict[str, Any] = {"benchmark": "generation"}
+    report |= {name: speed(name, asked[name]) for name in options.shape}
+    if options.flat:
+        report["memory"] = memory(options.flat, asked["demo-64"].calibrated)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 

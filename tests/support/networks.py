@@ -4,9 +4,10 @@ import itertools
 
 import torch
 
+from models.fused_layers import Layers
 from models.heads import head_of
 from models.heads.base import Vote
-from models.label_generator import LabelGenerator, Layers
+from models.label_generator import LabelGenerator
 from models.labels import DepthSpec, KeypointsSpec, SegmentationSpec
 from models.stylegan2.config import GeneratorConfig
 from models.stylegan2.networks import Generator
