@@ -92,9 +92,16 @@ class Datasets(Collection):
             count += 1
         return count
 
-    def seal(self, dataset: Reference) -> Resource:
-        """Close a dataset; a job checks it and makes it ready."""
-        return Resource.model_validate(self._transport.create(self._path(dataset, "seal")))
+    def seal(self, dataset: Reference, *, idempotency_key: str | None = None) -> Resource:
+        """Close a dataset; a job checks it and makes it ready.
+
+        Args:
+            dataset: an open one.
+            idempotency_key: made up when left out; who calls again after an error gives one, for
+                a dataset that is sealed is not sealed twice.
+        """
+        answer = self._transport.create(self._path(dataset, "seal"), idempotency_key)
+        return Resource.model_validate(answer)
 
     def _archive(
         self, archive: StrPath | Upload | None, only: Sequence[str], on_bytes: OnBytes | None

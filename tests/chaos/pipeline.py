@@ -91,7 +91,9 @@ class Customer:
         self._generate("generation")
         for pair in self.world.pictures:
             self._insist(lambda: client.datasets.add(dataset, [pair]))  # noqa: B023
-        sealed = self._insist(lambda: client.datasets.seal(dataset))
+        sealed = self._insist(
+            lambda: client.datasets.seal(dataset, idempotency_key=self._keys["seal"])
+        )
         self.expected[sealed.job.id] = "succeeded"
         if self.plan.doomed:
             self._doom(self._generate("doomed"))

@@ -58,7 +58,8 @@ class TestDatasets:
         """
         dataset = client.datasets.create(["background", "face"], name="faces", licence="CC0")
         added = client.datasets.add(dataset, [pair])
-        sealed = client.datasets.seal(dataset)
+        sealed = client.datasets.seal(dataset, idempotency_key="once")
+        assert client.datasets.seal(dataset, idempotency_key="once").job == sealed.job
 
         assert (dataset.state, dataset.job) == ("open", None)
         assert added == 1
