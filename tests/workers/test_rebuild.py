@@ -173,7 +173,6 @@ class TestALittleLost:
         assert {(TENANT, kept.id), (TENANT, lost.id)} == set(system.jobs.records.living())
         assert version == system.get(kept).version
 
-
     def test_a_job_whose_step_was_just_beginning_goes_on(self, system, redis):
         """
         A worker that had claimed a step when Redis was emptied finds the job again and shows it
