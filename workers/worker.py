@@ -9,12 +9,15 @@ can no longer be used, 2 when its settings are wrong. Whoever started it starts 
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq.exceptions import StopRequested
 from rq.worker import SimpleWorker
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 EXIT_SETTINGS = 2
 
 _WAIT_SECONDS = 1
+_PAUSE_SECONDS = 5.0
 _log = structlog.get_logger("workers.worker")  # Not "__main__", which is a name of no layer.
 
 
@@ -160,12 +164,52 @@ def main(
     _log.info("worker begins", worker=name, queue=arguments.queue)
     there = present(parts.redis, arguments.queue, name, runtime.measured if runtime else Device)
     with doing([there], patience=1):
-        worker = StepWorker(name, arguments.queue, parts.transport, runner, switch)
-        worker.work(burst=arguments.burst)
+
+        def make() -> StepWorker:
+            return StepWorker(new_name(), arguments.queue, parts.transport, runner, switch)
+
+        def shall_end() -> bool:
+            return switch.is_draining or bool(runner.exit_status)
+
+        work(make, shall_end, burst=arguments.burst)
     _log.info("worker ends", worker=name, exit_status=runner.exit_status)
     traces.close()
     parts.close()
     return runner.exit_status
+
+
+def work(
+    make: Callable[[], SimpleWorker],
+    shall_end: Callable[[], bool],
+    *,
+    burst: bool,
+    pause: float = _PAUSE_SECONDS,
+) -> None:
+    """Work until told to end, however long Redis is away.
+
+    RQ's worker ends by itself when Redis stays away for longer than its client is patient. Another
+    one takes its place then, in this process, where the networks are.
+
+    Args:
+        make: a worker, with a name that no other has in RQ.
+        shall_end: whether somebody said so, or the device can no longer be used.
+        burst: end when the queue is empty; then Redis has to be there.
+        pause: seconds from one worker to the next.
+
+    Raises:
+        RedisError: in a burst: Redis is away.
+    """
+    while not shall_end():
+        try:
+            make().work(burst=burst)
+        except (RedisConnectionError, RedisTimeoutError):
+            if burst:
+                raise
+        if burst:
+            return
+        if not shall_end():
+            _log.warning("begins anew: RQ's worker ended by itself, as when Redis is away")
+            time.sleep(pause)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

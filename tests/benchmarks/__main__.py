@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from service.cli.demo_scale import FULL, QUICK
 from tests.benchmarks import quality
 from tests.benchmarks.faces import SPECS
@@ -144,12 +146,19 @@ def _all(known: Iterable[str]) -> str:
 def _machine() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "device": "cpu",
+        "device": _device(),
         "processor": platform.processor() or platform.machine(),
         "processors": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _device() -> str:
+    """The GPU, where there is one, as it may stand in a file's name."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    return torch.cuda.get_device_name().lower().replace(" ", "-")
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
     python -m tests.chaos --seeds 0:300 [--store moto|swift|file] [--defaults] [--out FILE]
     python -m tests.chaos --cancels 200
     python -m tests.chaos --death 5
+    python -m tests.chaos --outage 300
 
 Each finished seed is a line of the results; seeds that are there are skipped. What the processes
 of a failed seed said is kept beside the results.
@@ -18,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import box, cancels, deaths, runs
+from tests.chaos import box, cancels, deaths, outages, runs
 from tests.chaos.world import SHORT, World, forget_logs, keep_logs, world
 
 OUT = Path(".handsoff", "chaos")
@@ -29,7 +30,7 @@ def main() -> int:
     Run what was asked for; 1 where something failed.
     """
     asked = _arguments()
-    is_plain = bool(asked.death or asked.cancels)
+    is_plain = bool(asked.death or asked.cancels or asked.outage)
     settings = {} if asked.defaults or is_plain else SHORT
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
@@ -42,6 +43,8 @@ def main() -> int:
                 return cancels.report(made, asked.cancels, asked.out)
             if asked.death:
                 return deaths.report(made, asked.death, asked.out)
+            if asked.outage:
+                return outages.report(made, asked.outage, asked.out)
             _campaign(made, asked)
     return _table(asked.out)
 
@@ -100,6 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--defaults", action="store_true", help="not the short leases")
     parser.add_argument("--cancels", type=int, default=0, help="cancel so many running jobs")
     parser.add_argument("--death", type=int, default=0, help="kill so many workers in a shard")
+    parser.add_argument("--outage", type=float, default=0, help="seconds without Redis")
     parser.add_argument("--out", type=Path, default=OUT / "results.jsonl")
     return parser.parse_args()
 

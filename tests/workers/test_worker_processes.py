@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from support.system import Processes, System
 from support.waiting import until
 
@@ -16,7 +17,7 @@ from workers.queue import STEP, RqTaskQueue, StepJob, rq_queue
 from workers.reaper import Reaper
 from workers.redis_client import connect_transport
 from workers.step import EXIT_DEVICE
-from workers.worker import EXIT_SETTINGS, main
+from workers.worker import EXIT_SETTINGS, main, work
 
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
@@ -347,3 +348,66 @@ class TestStarting:
 
         assert done.returncode == 0
         assert JobState.SUCCEEDED is system.get(record).state
+
+
+class Workers:
+    """
+    Makes workers that do what is said of each: they raise something, or end.
+    """
+
+    def __init__(self, *fates):
+        self.fates = list(fates)
+        self.bursts = []
+
+    def work(self, burst):
+        self.bursts.append(burst)
+        fate = self.fates.pop(0)
+        if fate is not None:
+            raise fate
+
+    def make(self):
+        return self
+
+
+class TestLongOutages:
+    def test_a_worker_begins_anew_until_it_is_told_to_end(self):
+        """
+        RQ's worker ends, or raises, when Redis stays away for minutes; ours goes on.
+        """
+        away = RedisConnectionError("away")
+        workers = Workers(away, None, away, None)
+
+        work(workers.make, lambda: not workers.fates, burst=False, pause=0)
+
+        assert workers.bursts == [False] * 4
+
+    def test_who_cannot_even_be_made_is_made_again(self):
+        """
+        RQ asks Redis before a worker works.
+        """
+        tries = []
+
+        def make():
+            tries.append(1)
+            if len(tries) < 3:
+                raise RedisConnectionError("away")
+            return Workers(None)
+
+        work(make, lambda: len(tries) == 3, burst=False, pause=0)
+
+        assert len(tries) == 3
+
+    def test_a_burst_ends_with_the_queue(self):
+        """
+        It works once, and says so when Redis is away.
+        """
+        work(Workers(None).make, lambda: False, burst=True, pause=0)
+        with pytest.raises(RedisConnectionError):
+            work(Workers(RedisConnectionError("away")).make, lambda: False, burst=True, pause=0)
+
+    def test_other_errors_are_not_taken_for_an_outage(self):
+        """
+        A fault of ours ends the process, which whoever started it starts again.
+        """
+        with pytest.raises(RuntimeError, match="ours"):
+            work(Workers(RuntimeError("ours")).make, lambda: False, burst=False, pause=0)
