@@ -29,6 +29,7 @@ from tests.support.api import Api
 from tests.support.service_process import ServiceProcess, service_process
 
 PROGRAM = Path(".tools/fuzz-api/bin/st")
+DOCUMENT = "openapi.json"
 KEY = "HANDSOFF_API_KEY"
 """The variable with a key of the service; not an argument, for those are for all to see."""
 
@@ -40,6 +41,14 @@ _SETTINGS = """\
 [checks.positive_data_acceptance]
 # 422 too: rules between fields, addresses, and cursors are no matter of a schema.
 expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "413", "422", "429", "507"]
+
+# It says in this way that no work can be done: nobody works here.
+[[operations]]
+include-path = "/readyz"
+[operations.checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", "503"]
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "422", "503"]
 """
 _WITH_KEY = """\
 [headers]
@@ -95,7 +104,7 @@ class Campaign:
         settings.write_text((_WITH_KEY % KEY if has_key else "") + _SETTINGS)
         return [
             *(str(self.program), f"--config-file={settings}", "run"),
-            f"{self.service.url}/openapi.json",
+            *(str(self.out / DOCUMENT), "--url", self.service.url),
             *("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color"),
             *("--phases", _FIRST if is_first else _NEXT),
             *("--max-examples", str(_EXAMPLES), "--seed", str(seed)),
@@ -126,9 +135,9 @@ def main() -> None:
         folder = (options.out / "service").absolute()
         folder.mkdir(exist_ok=True)
         service = stack.enter_context(service_process(folder))
-        things = _make_things(service, options.key)
-        before = psutil.Process(service.pid).memory_info().rss
         program, out = options.program.absolute(), options.out.absolute()
+        things = _make_things(service, options.key, out)
+        before = psutil.Process(service.pid).memory_info().rss
         campaign = Campaign(program, out, options.key, service, things)
         parts = list(_parts(campaign, options.seed, options.cases))
         after = psutil.Process(service.pid).memory_info().rss
@@ -154,12 +163,14 @@ def _parts(campaign: Campaign, seed: int, cases: int) -> Iterator[dict[str, Any]
         sys.stderr.write(f"{done} of {cases} cases, {len(part['failures'])} faults in the last\n")
 
 
-def _make_things(service: ServiceProcess, key: str | None) -> dict[str, str]:
+def _make_things(service: ServiceProcess, key: str | None, out: Path) -> dict[str, str]:
     """One of each collection, all but the last ready, as if workers had made them."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     told = {f: service.settings[f] for f in ("redis_url", "store_url")}
     services = connect_services(ServiceSettings(**told))  # type: ignore[arg-type]
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as client:
+        # Kept, for parts without a key may not read it.
+        (out / DOCUMENT).write_bytes(client.get("/openapi.json").raise_for_status().content)
         api = Api(services, client.request)
         things = {
             "uploads": api.upload(),
