@@ -2,7 +2,7 @@
 
 from service.dependencies import Call
 from service.errors import FieldError, SourceNotAllowed
-from workers.addresses import PREFIXES_SETTING, is_allowed, refusal
+from workers.addresses import PREFIXES_SETTING, is_allowed, prefixes_for, refusal
 from workers.params import FileParams
 
 
@@ -17,7 +17,7 @@ def require(call: Call, params: FileParams) -> dict[str, str]:
         call.app.uploads.require(call.tenant, params.upload_id, "/upload_id")
         return {"upload": params.upload_id}
     assert params.source is not None, "who asks for the file knows that there is one"
-    prefixes = call.app.settings.import_prefixes
+    prefixes = prefixes_for(call.tenant, call.app.settings.import_prefixes)
     if not is_allowed(params.source, prefixes):
         detail = refusal(params.source, prefixes)
         remedy = f"upload the file, or have its prefix added to the setting {PREFIXES_SETTING}"

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from workers.storage.base import check_prefix
 
 PREFIXES_SETTING = "HANDSOFF_IMPORT_PREFIXES"
+TENANT_MARK = "{tenant}"
 _SCHEME = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 
@@ -77,6 +78,11 @@ DatasetSource = Annotated[
     AfterValidator(_of_object_or_folder),
 ]
 """The address of an archive, or of a folder."""
+
+
+def prefixes_for(tenant: str, prefixes: Sequence[str]) -> tuple[str, ...]:
+    """What a tenant may read: its id stands where a prefix says `{tenant}`."""
+    return tuple(prefix.replace(TENANT_MARK, tenant) for prefix in prefixes)
 
 
 def is_allowed(address: str, prefixes: Sequence[str]) -> bool:

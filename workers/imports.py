@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.data.admission import ArchiveLimits
-from workers.addresses import S3Address, is_allowed, refusal
+from workers.addresses import TENANT_MARK, S3Address, is_allowed, prefixes_for, refusal
 from workers.bucket_files import BucketFiles
 from workers.errors import ObjectNotFound, StorageError, StorageUnavailable, TaskFailed
 from workers.settings import ConnectionSettings
@@ -21,11 +21,17 @@ class Imports:
     Args:
         settings: which addresses are allowed, and how S3 is reached.
         limit: bytes that one file may have, or all files of a folder together.
+        tenant: whose prefixes those with `{tenant}` are; without one, nobody's.
     """
 
-    def __init__(self, settings: ConnectionSettings, limit: int) -> None:
+    def __init__(self, settings: ConnectionSettings, limit: int, tenant: str = TENANT_MARK) -> None:
         self._settings = settings
         self._limit = limit
+        self._tenant = tenant
+
+    def of(self, tenant: str) -> "Imports":
+        """The same for a tenant."""
+        return Imports(self._settings, self._limit, tenant)
 
     def fetch(self, address: str, target: Path) -> None:
         """Copy the object at `address` to a file.
@@ -63,7 +69,7 @@ class Imports:
     @contextmanager
     def _opened(self, address: str) -> Iterator[tuple[ObjectStore, str]]:
         """The bucket and the key of an address; what fails there becomes a `TaskFailed`."""
-        prefixes = self._settings.import_prefixes
+        prefixes = prefixes_for(self._tenant, self._settings.import_prefixes)
         if not is_allowed(address, prefixes):
             raise TaskFailed("source_not_allowed", refusal(address, prefixes))
         place = S3Address.parse(address)

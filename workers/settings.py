@@ -28,7 +28,8 @@ class ConnectionSettings(BaseSettings):
         s3_access_key, s3_secret_key: without them boto3 looks where it always looks.
         s3_checksums: boto3's; many servers reject what `when_supported` sends.
         import_prefixes: below which `s3://` addresses may be registered, separated by commas,
-            e.g. `s3://models/,s3://team/gan/`; none at first. They are read with our S3 keys.
+            e.g. `s3://models/,s3://teams/{tenant}/`, with the id of the tenant who asks in the
+            second; none at first. They are read with our S3 keys.
         webhook_allow: networks of receivers that may be private, or on this machine, separated by
             commas, e.g. `10.1.0.0/16,127.0.0.0/8`; none at first. Plain http is for these alone.
         log_format: `console` for people, `json` for log collectors.

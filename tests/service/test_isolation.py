@@ -278,6 +278,21 @@ def thing(things: dict[str, str], field: str) -> str:
     return things[max(fitting, key=len)]
 
 
+class TestAddresses:
+    @pytest.fixture
+    def settings(self, settings):
+        return settings.model_copy(update={"import_prefixes": ("s3://sets/{tenant}/",)})
+
+    def test_each_tenant_reads_below_its_own_name(self, owner, stranger):
+        """
+        Where the operator's prefix says `{tenant}`, another tenant's folder is as if not allowed.
+        """
+        asked = {"source": "s3://sets/default/gan.pkl"}
+
+        assert owner.post("/v1/generators", asked).status_code == 202
+        assert stranger.post("/v1/generators", asked).json()["code"] == "source_not_allowed"
+
+
 def test_the_same_idempotency_key_is_two_tenants_(owner, stranger):
     """
     What one tenant calls its request means nothing for another's.

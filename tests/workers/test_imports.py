@@ -273,6 +273,34 @@ class TestAddresses:
             S3Address.parse(address)
 
 
+class TestTenants:
+    PREFIXES = f"s3://{BUCKET}/of/{{tenant}}/"
+
+    def test_read_below_their_own_name(self, moto, put, tmp_path):
+        """
+        Where a prefix says `{tenant}`, each tenant reads below its own name and no other's.
+        """
+        address = put("of/one/gan.pkl", b"weights")
+        imports = importer(moto, prefixes=self.PREFIXES)
+
+        imports.of("one").fetch(address, tmp_path / "file")
+        code, message = refusal(imports.of("two"), address, tmp_path)
+
+        assert (tmp_path / "file").read_bytes() == b"weights"
+        assert code == "source_not_allowed"
+        assert "of/two/" in message
+
+    def test_without_one_nothing_matches(self, moto, put, tmp_path):
+        """
+        Nobody's name is in no address.
+        """
+        address = put("of/one/gan.pkl", b"weights")
+
+        code, _ = refusal(importer(moto, prefixes=self.PREFIXES), address, tmp_path)
+
+        assert code == "source_not_allowed"
+
+
 class TestSettings:
     def test_prefixes_are_separated_by_commas(self, monkeypatch):
         """

@@ -78,4 +78,4 @@ def _announced(context: TaskContext, upload_id: str) -> str | None:
 def _imports(context: TaskContext, address: str) -> Imports:
     if context.imports is None:
         raise TaskFailed("source_not_allowed", refusal(address, ()))
-    return context.imports
+    return context.imports.of(context.resource.tenant)
