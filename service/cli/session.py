@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:  # httpx takes a while to import; `--help` shall not wait for it.
     import httpx
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # httpx takes a while to import; `--help` shall not wait for 
     from service.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+_WIDTH_OF_FILES = 10_000
 
 
 @dataclass
@@ -48,7 +49,9 @@ class Session:
     @cached_property
     def console(self) -> Console:
         """Where people read results."""
-        return Console(file=sys.stdout, highlight=False)
+        # A terminal's lines end somewhere; where a program reads nothing is cut.
+        width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+        return Console(file=sys.stdout, highlight=False, width=width)
 
     @cached_property
     def remarks(self) -> Console:
@@ -81,7 +84,9 @@ def session(context: typer.Context) -> Session:
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     """Rows as a table; a column `a.b` shows field b of field a."""
-    shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    # An id that is cut is no id: others make room.
+    headers = [Column(name, no_wrap=name.endswith("id")) for name in columns]
+    shown = Table(*headers, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         shown.add_row(*(_cell(row, column) for column in columns))
     return shown

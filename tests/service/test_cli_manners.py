@@ -1,13 +1,16 @@
+import io
 import json
 import subprocess
 import sys
 
 import httpx
 import pytest
+from rich.console import Console
 from support.fake_service import body, job, page, problem
 
 from service.cli.failures import ExitCode
 from service.cli.main import run
+from service.cli.session import table
 
 READY = {
     "id": "gnn_1",
@@ -31,6 +34,39 @@ class TestOutput:
         assert code == 0
         assert out.splitlines()[0].split() == ["id", "name", "state", "created_at", "job.id"]
         assert out.splitlines()[1].split() == ["gen_1", "FFHQ"]
+
+    def test_nothing_is_cut_where_a_program_reads(self, handsoff, service):
+        """
+        Ids and long names stand whole in one line each, however many columns there are.
+        """
+        row = {
+            "id": f"gen_{'1' * 26}",
+            "name": "a long name " * 9,
+            "job": {"id": f"job_{'1' * 26}"},
+        }
+        service.on("GET", "/v1/generators", page([row]))
+
+        _, out, _ = handsoff("generator", "list")
+
+        (line,) = out.splitlines()[1:]
+        assert row["id"] in line
+        assert row["name"].strip() in line
+        assert row["job"]["id"] in line
+
+    def test_a_terminal_shows_ids_whole(self):
+        """
+        Where the lines are short, names and times make room for ids.
+        """
+        row = {
+            "id": f"gen_{'1' * 26}",
+            "name": "a long name " * 9,
+            "created_at": "2026-11-23T05:53",
+        }
+        console = Console(file=io.StringIO(), force_terminal=True, width=50)
+
+        console.print(table([row], ("id", "name", "created_at")))
+
+        assert row["id"] in console.file.getvalue()
 
     @pytest.mark.parametrize("words", [("--json", "jobs", "list"), ("jobs", "list", "--json")])
     def test_json_for_machines(self, handsoff, service, words):
