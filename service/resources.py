@@ -182,7 +182,8 @@ class Resources:
             NotFound: there is no such resource.
         """
         resource = self.load(tenant, collection, resource_id)
-        job = self._job(resource)  # First: a job that has succeeded has written its last document.
+        # First: a job that has succeeded has written its last document.
+        job = self._jobs.find(resource.tenant, resource.job_id)
         final = self.final(resource)
         return View(resource, job, state_of(job, resource.job_id, final is not None), final)
 
@@ -210,7 +211,7 @@ class Resources:
                 resource = self.load(tenant, collection, resource_id)
             except NotFound:
                 continue  # Noted in the index, never written.
-            job = self._job(resource)
+            job = self._jobs.find(resource.tenant, resource.job_id)
             views.append(
                 View(resource, job, state_of(job, resource.job_id, self._is_final(resource, job)))
             )
@@ -292,14 +293,6 @@ class Resources:
         # Jobs of what is ready are forgotten in the end.
         place = keys.final(resource.tenant, resource.collection, resource.id)
         return self._store.size(place) is not None
-
-    def _job(self, resource: Resource) -> JobRecord | None:
-        if resource.job_id is None:
-            return None
-        try:
-            return self._jobs.get(resource.tenant, resource.job_id)
-        except NotFound:
-            return None
 
 
 def check_collection(resource_id: str, collection: str, field: str) -> None:

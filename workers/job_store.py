@@ -59,6 +59,13 @@ class JobStore:
             raise NotFound(f"there is no job {job_id[:80]!r}")
         return self.records.read(tenant, job_id) or self.revive(tenant, job_id)
 
+    def find(self, tenant: str, job_id: str | None) -> JobRecord | None:
+        """The same; None where there is no such job, or no id."""
+        try:
+            return None if job_id is None else self.get(tenant, job_id)
+        except NotFound:
+            return None
+
     def list(
         self,
         tenant: str,
@@ -157,9 +164,8 @@ class JobStore:
         Raises:
             IllegalTransition: it has not ended.
         """
-        try:
-            record = self.get(tenant, job_id)
-        except NotFound:
+        record = self.find(tenant, job_id)
+        if record is None:
             return
         if not record.state.is_terminal:
             raise IllegalTransition(f"job {job_id} is {record.state}; it cannot be forgotten")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from workers import keys
 from workers.clock import Clock, utc_now
-from workers.errors import LeaseLost, NotFound
+from workers.errors import LeaseLost
 from workers.flows import FLOWS, Stage
 from workers.job_store import JobStore
 from workers.jobs import JobError, JobKind, JobRecord, JobState, Origin
@@ -124,7 +124,7 @@ class Orchestrator:
         """Begin a queued job if all it waits for has succeeded, fail it if that can never be."""
         if record.state is not JobState.QUEUED:
             return record
-        parents = [self._parent(record.tenant, parent) for parent in record.after]
+        parents = [self.jobs.find(record.tenant, parent) for parent in record.after]
         for parent_id, parent in zip(record.after, parents, strict=True):
             if parent is None or parent.state in (JobState.FAILED, JobState.CANCELLED):
                 return self._end(record, JobState.FAILED, _dependency_failed(parent_id, parent))
@@ -283,12 +283,6 @@ class Orchestrator:
         ended = self.jobs.end(record.tenant, record.id, state, error)
         self.finish(ended)
         return ended
-
-    def _parent(self, tenant: str, job_id: str) -> JobRecord | None:
-        try:
-            return self.jobs.get(tenant, job_id)
-        except NotFound:
-            return None
 
     def _queue_open_steps(self, record: JobRecord, stage: int) -> None:
         steps = self.leases.open_steps(record.tenant, record.id, stage)

@@ -128,7 +128,7 @@ class Removal:
             return self._upload(tenant, resource_id)
         place = keys.description(tenant, collection, resource_id)
         resource = Resource.model_validate_json(self._store.get(place))
-        job = self._job(resource)
+        job = self._jobs.find(resource.tenant, resource.job_id)
         return Thing(
             tenant,
             collection,
@@ -218,14 +218,6 @@ class Removal:
         document = self._store.get(keys.inside(tenant, UPLOADS, upload_id, ANNOUNCED))
         said: Mapping[str, Any] = json.loads(document)
         return Thing(tenant, UPLOADS, upload_id, datetime.fromisoformat(said["created_at"]))
-
-    def _job(self, resource: Resource) -> JobRecord | None:
-        if resource.job_id is None:
-            return None
-        try:
-            return self._jobs.get(resource.tenant, resource.job_id)
-        except NotFound:
-            return None
 
     def _is_ready(self, resource: Resource, job: JobRecord | None) -> bool:
         if job is not None:
