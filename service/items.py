@@ -15,6 +15,7 @@ from models.data.sample import item_key
 from models.errors import InvalidDataset
 from models.labels import LabelSpec
 from service.errors import DatasetEmpty, DatasetSealed, FieldError, ItemExists, Unprocessable
+from service.locks import held
 from service.resources import Resources, View, job_id_of
 from service.room import Room
 from service.schemas import ItemBody
@@ -30,9 +31,6 @@ from workers.storage.base import ObjectStore
 _DECODERS = 4
 PARTS: Mapping[str, str] = {"segmentation": "label", "keypoints": "keypoints", "depth": "depth"}
 """What the part of a form is called that brings a label of each kind."""
-
-_LOCK_SECONDS = 60
-_LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -186,9 +184,7 @@ class Items:
     @contextmanager
     def _locked(self, dataset: Resource) -> Iterator[None]:
         name = f"handsoff:lock:{dataset.tenant}:{dataset.id}"
-        with self._redis.lock(
-            name, timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS, sleep=_LOOK_AGAIN_SECONDS
-        ):
+        with held(self._redis, name):
             self._open_dataset(dataset.tenant, dataset.id)  # Still?
             yield
 
