@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from workers.errors import ObjectNotFound
 from workers.flows import QueueName
 from workers.steps import StepRef
-from workers.storage.base import ObjectInfo, UploadTarget, check_key, check_prefix
+from workers.storage.base import ObjectInfo, Source, UploadTarget, check_key, check_prefix
 
 
 class FakeClock:
@@ -78,7 +77,7 @@ class FakeStore:
     def put_file(self, key: str, source: Path, content_type: str = "") -> None:
         self.put(key, source.read_bytes())
 
-    def put_stream(self, key: str, source: BinaryIO, limit: int) -> int:
+    def put_stream(self, key: str, source: Source, limit: int, content_type: str = "") -> int:
         data = b""
         while chunk := source.read(1 << 20):
             data += chunk

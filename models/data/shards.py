@@ -39,7 +39,7 @@ Nothing in a shard tells when, where or by whom it was made: equal samples are e
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -82,12 +82,20 @@ class ShardInfo:
     offsets: tuple[tuple[int, int], ...]
 
 
-def write_shard(path: Path, samples: Iterable[ShardSample]) -> ShardInfo:
+def _opened(path: Path) -> BinaryIO:
+    return path.open("wb")
+
+
+def write_shard(
+    path: Path, samples: Iterable[ShardSample], open_file: Callable[[Path], BinaryIO] = _opened
+) -> ShardInfo:
     """Write a shard; `path` is complete or, if anything fails, not there.
 
     Args:
         path: where to; a file that is there is replaced.
         samples: in increasing order of keys; taken one by one.
+        open_file: opens the file that is written from its beginning to its end, and then renamed
+            to `path`; whoever gives one of his own can follow how it grows.
 
     Raises:
         ValueError: samples are out of order or differ in extensions, or a name cannot be kept.
@@ -95,7 +103,7 @@ def write_shard(path: Path, samples: Iterable[ShardSample]) -> ShardInfo:
     partial = path.with_name(f"{path.name}.partial")
     digest, offsets, position = hashlib.sha256(), list[tuple[int, int]](), 0
     try:
-        with partial.open("wb") as target:
+        with open_file(partial) as target:
             for content in _in_order(samples):
                 digest.update(content)
                 target.write(content)

@@ -1,19 +1,23 @@
 """Shards are looked at once more before they count, without reading them where that can be."""
 
 import hashlib
+import os
 
 import pytest
 from fakes import FakeStore
 from support.contexts import task_context
+from support.s3 import s3_store
 
 from models.data.manifest import ShardFragment
+from models.data.shards import ShardSample
 from workers import keys
 from workers.errors import Retryable
 from workers.params import GenerationParams
 from workers.storage.local import LocalStore
-from workers.tasks.fragments import StoredFragment, fault_of, put_shard
+from workers.tasks.fragments import StoredFragment, fault_of, put_fragment, put_shard
 
-BYTES = b"a shard's bytes"
+SAMPLES = [ShardSample(f"{index:09d}", {"json": b"{}"}) for index in range(3)]
+SIZE = 3 * 1024 + 1024
 PATH = "data/shard-000000.tar"
 
 
@@ -37,23 +41,44 @@ def made(tmp_path):
     Stores a shard, and gives the context of whoever looks at it, its key and its description.
     """
 
-    def make(store):
+    def make(store, samples=SAMPLES):
         params = GenerationParams(label_generator_ids=("lbl_1",), count=1)
         context = task_context(store, tmp_path / "scratch", "generate", "generations", params)
-        shard = tmp_path / "shard.tar"
-        shard.write_bytes(BYTES)
-        digest = hashlib.sha256(BYTES).hexdigest()
-        put_shard(
+        written = put_shard(context, samples)
+        put_fragment(
             context,
-            shard,
             ShardFragment(
-                path=PATH, samples=1, bytes=len(BYTES), sha256=digest, candidates=1, rows=()
+                path=PATH,
+                samples=written.samples,
+                bytes=written.bytes,
+                sha256=written.sha256,
+                candidates=3,
+                rows=(),
             ),
         )
         document = store.get(context.key(keys.fragment(0)))
         return context, context.key(PATH), StoredFragment.model_validate_json(document)
 
     return make
+
+
+def test_go_into_a_bucket_in_parts(made, moto):
+    """
+    A shard of more than two parts is the same bytes there, of a tar file's type; the server's
+    name for them is kept.
+    """
+    store = s3_store(moto)
+    samples = [ShardSample(f"{index:09d}", {"png": os.urandom(6 << 20)}) for index in range(3)]
+    context, key, fragment = made(store, samples)
+
+    data = store.get(key)
+    head = store._client.head_object(Bucket=store._bucket, Key=f"{store._prefix}{key}")
+    assert fragment.bytes == len(data) > 2 * (8 << 20)
+    assert hashlib.sha256(data).hexdigest() == fragment.sha256
+    assert head["ContentType"] == "application/x-tar"
+    assert head["ETag"] == fragment.tag
+    assert fragment.tag.endswith('-3"')
+    assert fault_of(context, fragment) is None
 
 
 def test_are_not_read_where_the_store_knows_them(made):
@@ -85,7 +110,7 @@ def test_that_were_replaced_are_found(made, tmp_path, kind):
     """
     store = kind() if kind is FakeStore else kind(tmp_path / "store")
     context, key, fragment = made(store)
-    store.put(key, BYTES[::-1])
+    store.put(key, store.get(key)[::-1])
 
     with pytest.raises(Retryable, match="is not what was meant to be there"):
         fault_of(context, fragment)
@@ -117,4 +142,4 @@ def test_that_are_gone_or_cut_are_named(made, left, fault):
     if left is not None:
         store.put(key, left)
 
-    assert fault_of(context, fragment) == f"{PATH} {fault}; {len(BYTES)} were written"
+    assert fault_of(context, fragment) == f"{PATH} {fault}; {SIZE:,} were written"

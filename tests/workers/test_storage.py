@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import CancelledError
 from itertools import product
 
 import pytest
@@ -155,6 +156,14 @@ class TestEveryStore:
 
         assert bucket.get("t/s") == b"before"
         assert [info.key for info in bucket.list("t/")] == ["t/s"]
+
+    def test_takes_streams_of_a_type(self, bucket):
+        """
+        Any store may be told what a stream holds.
+        """
+        bucket.put_stream("t/s", OneWay(b"{}"), limit=2, content_type="application/json")
+
+        assert bucket.get("t/s") == b"{}"
 
     def test_passes_on_a_clients_failure(self, bucket):
         """
@@ -412,14 +421,30 @@ class TestS3Store:
 
     def test_remembers_content_types(self, server):
         """
-        A JSON document is served as one.
+        A JSON document is served as one, however it was written; a stream in parts, too.
         """
         store = open_store(s3_settings(server, "types"))
-        store.put("t/a.json", b"{}", "application/json")
+        store.put("t/a", b"{}", "application/json")
+        store.put_stream("t/b", OneWay(b"{}"), 2, "application/json")
+        store.put_stream("t/c", OneWay(b" " * (9 << 20)), 9 << 20, "application/json")
 
-        head = s3_client(server).head_object(Bucket="tests", Key="types/t/a.json")
+        client = s3_client(server)
+        heads = [client.head_object(Bucket="tests", Key=f"types/t/{name}") for name in "abc"]
 
-        assert head["ContentType"] == "application/json"
+        assert {head["ContentType"] for head in heads} == {"application/json"}
+        assert heads[-1]["ETag"].endswith('-2"')
+
+    def test_sends_nothing_more_of_what_was_closed(self, server):
+        """
+        A source that was closed after it was read makes no object.
+        """
+        store, source = s3_store(server), OneWay(b"x" * 1_000_000)
+        read, source.read = source.read, lambda size=-1: read(size) or source.close() or b""
+
+        with pytest.raises(CancelledError):
+            store.put_stream("t/a", source, limit=1_000_000)
+
+        assert store.size("t/a") is None
 
     def test_lets_clients_put_and_get(self, server):
         """
@@ -622,6 +647,8 @@ class HangsUp:
     """
     A client whose connection breaks after the first bytes.
     """
+
+    closed = False
 
     def __init__(self):
         self._left = [b"first"]

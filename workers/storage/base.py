@@ -8,7 +8,7 @@ is no object `a` (S3 would allow it, a folder on a disk cannot).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 MAX_KEY_BYTES = 900  # S3 allows 1024, and a bucket's prefix comes before.
 MAX_PART_BYTES = 200  # File systems allow 255, and a temporary name is longer.
@@ -31,6 +31,17 @@ class UploadTarget:
     headers: dict[str, str]
 
 
+class Source(Protocol):
+    """A stream as a store reads it: once, and in order."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody wants the object any more, which another thread may decide."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes, fewer only at the end; all that are left for -1."""
+
+
 class ObjectStore(Protocol):
     """A bucket.
 
@@ -49,11 +60,17 @@ class ObjectStore(Protocol):
     ) -> None:
         """Write an object from a file, without holding it in memory."""
 
-    def put_stream(self, key: str, source: BinaryIO, limit: int) -> int:
+    def put_stream(
+        self, key: str, source: Source, limit: int, content_type: str = "application/octet-stream"
+    ) -> int:
         """Write an object from a stream of unknown length; its size in bytes.
 
+        Where it raises, nothing is left behind. What reading the source raises, it raises too.
+
         Raises:
-            ValueError: the stream holds more than `limit` bytes; nothing is left behind.
+            ValueError: the stream holds more than `limit` bytes.
+            CancelledError: the source was closed before the object was written; a store that is
+                done with it as soon as it has been read may not notice.
         """
 
     def get(self, key: str) -> bytes:

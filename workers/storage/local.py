@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, BinaryIO
+from typing import IO
 
 from workers.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
 from workers.storage.base import (
     LEFT_OVER_SECONDS,
     ObjectInfo,
+    Source,
     UploadTarget,
     check_key,
     check_prefix,
@@ -62,7 +63,9 @@ class LocalStore:
         with source.open("rb") as stream, self._written(key, stream) as temporary:
             temporary.rename(self._path(key))
 
-    def put_stream(self, key: str, source: BinaryIO, limit: int) -> int:
+    def put_stream(
+        self, key: str, source: Source, limit: int, content_type: str = "application/octet-stream"
+    ) -> int:
         """See `ObjectStore`."""
         with self._written(key, source, limit) as temporary:
             size = temporary.stat().st_size
@@ -182,7 +185,7 @@ class LocalStore:
                 yield entry
 
     @contextmanager
-    def _written(self, key: str, source: IO[bytes], limit: int | None = None) -> Iterator[Path]:
+    def _written(self, key: str, source: Source, limit: int | None = None) -> Iterator[Path]:
         """A temporary file with the source's bytes, on the disk; gone afterwards."""
         folder = self._path(key).parent
         temporary = self._root / _TEMPORARY / secrets.token_hex(16)
@@ -197,7 +200,7 @@ class LocalStore:
             temporary.unlink(missing_ok=True)
 
 
-def _copy(source: IO[bytes], target: Path, limit: int | None) -> None:
+def _copy(source: Source, target: Path, limit: int | None) -> None:
     """Write a stream to a new file, and the file to the disk."""
     written = 0
     with _translated(target.name, writing=True):

@@ -5,6 +5,7 @@ reach (the host is part of a signature, so it cannot be replaced afterwards).
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from workers.errors import ObjectNotFound, StorageError, StorageUnavailable
 from workers.storage.base import (
     LEFT_OVER_SECONDS,
     ObjectInfo,
+    Source,
     UploadTarget,
     check_key,
     check_prefix,
@@ -38,16 +40,32 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _MEBIBYTE = 1 << 20
-# 10,000 parts of 64 MiB: objects of up to 625 GiB.
-_TRANSFER = TransferConfig(
-    multipart_threshold=64 * _MEBIBYTE,
-    multipart_chunksize=64 * _MEBIBYTE,
-    max_concurrency=4,
-    preferred_transfer_client="classic",
-)
+_MOST_PARTS = 10_000
+_AT_ONCE = 4
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _PASSING = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+def _in_parts(size: int) -> TransferConfig:
+    """What has `size` bytes or more goes in parts of that size."""
+    return TransferConfig(
+        multipart_threshold=size,
+        multipart_chunksize=size,
+        max_concurrency=_AT_ONCE,
+        preferred_transfer_client="classic",
+    )
+
+
+def _in_small_parts(limit: int) -> TransferConfig:
+    """For a stream of up to `limit` bytes: its parts lie in memory while they are sent."""
+    transfer = _in_parts(max(8 * _MEBIBYTE, -(-limit // _MOST_PARTS)))
+    transfer.max_in_memory_upload_chunks = _AT_ONCE
+    return transfer
+
+
+# Of files, which are read as they are sent: objects of up to 625 GiB.
+_TRANSFER = _in_parts(64 * _MEBIBYTE)
 
 
 @dataclass(frozen=True)
@@ -106,13 +124,21 @@ class S3Store:
                 str(source), self._bucket, name, ExtraArgs=extra, Config=_TRANSFER
             )
 
-    def put_stream(self, key: str, source: BinaryIO, limit: int) -> int:
+    def put_stream(
+        self, key: str, source: Source, limit: int, content_type: str = "application/octet-stream"
+    ) -> int:
         """See `ObjectStore`; large streams go in parts, and none is left if it fails."""
         counted = _Counted(source, limit)
-        name = self._name(key)
+        name, extra = self._name(key), {"ContentType": content_type}
         with self._translated(key):
-            stream = cast(BinaryIO, counted)  # All that is asked of it is to be read.
-            self._client.upload_fileobj(stream, self._bucket, name, Config=_TRANSFER)
+            self._client.upload_fileobj(
+                cast(BinaryIO, counted),  # All that is asked of it is to be read.
+                self._bucket,
+                name,
+                ExtraArgs=extra,
+                Callback=counted.check,
+                Config=_in_small_parts(limit),
+            )
         return counted.count
 
     def get(self, key: str) -> bytes:
@@ -327,7 +353,7 @@ class _BeyondTheEnd(StorageError):
 class _Counted:
     """A stream that is read once and in order; counts, and gives no more than a limit."""
 
-    def __init__(self, source: BinaryIO, limit: int) -> None:
+    def __init__(self, source: Source, limit: int) -> None:
         self._source = source
         self._limit = limit
         self.count = 0
@@ -347,3 +373,13 @@ class _Counted:
         if self.count > self._limit:
             raise ValueError(f"the stream holds more than the {self._limit} bytes allowed")
         return chunk
+
+    def check(self, _sent: int) -> None:
+        """End the upload, if nobody wants it; called in the threads that send its parts.
+
+        Raises:
+            CancelledError: nobody does. Any other error would be taken for one of the network, and
+                sending tried again.
+        """
+        if self._source.closed:
+            raise CancelledError("the source was closed while it was uploaded")

@@ -5,11 +5,13 @@ the shard was written. Elsewhere, and where the name is another, the shard is re
 may stand for the same bytes, written once more.
 """
 
-from pathlib import Path
+from collections.abc import Iterable
 
 from models.data.manifest import ShardFragment
+from models.data.shards import ShardInfo, ShardSample, write_shard
 from workers import keys
 from workers.digests import check_chunks
+from workers.following import following
 from workers.tasks.context import TaskContext
 
 
@@ -23,12 +25,24 @@ class StoredFragment(ShardFragment):
     tag: str | None = None
 
 
-def put_shard(context: TaskContext, shard: Path, fragment: ShardFragment) -> None:
-    """Put a shard into the store, and its description last."""
-    key = context.key(fragment.path)
-    context.store.put_file(key, shard, "application/x-tar")
-    document = {**fragment.model_dump(mode="json"), "tag": context.store.tag(key)}
-    context.put_json(keys.fragment(context.index), document)
+def put_shard(context: TaskContext, samples: Iterable[ShardSample]) -> ShardInfo:
+    """Put the step's shard into the store, while it is written.
+
+    It lies in the scratch folder, too, so that its samples need not be made again where the store
+    was away meanwhile.
+    """
+    shard = context.scratch / "shard.tar"
+    key = context.key(keys.shard(context.index))
+    with following(context.store, key, "application/x-tar") as upload:
+        written = write_shard(shard, samples, upload.file.open)
+        upload.finish(shard, written.bytes)
+    return written
+
+
+def put_fragment(context: TaskContext, fragment: ShardFragment) -> None:
+    """Put the description of the step's shard beside it: after it, and last of all."""
+    tag = context.store.tag(context.key(fragment.path))
+    context.put_json(keys.fragment(context.index), {**fragment.model_dump(mode="json"), "tag": tag})
 
 
 def fault_of(context: TaskContext, fragment: StoredFragment) -> str | None:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from models.data.manifest import SampleInfo, ShardFragment
-from models.data.shards import ShardSample, write_shard
+from models.data.shards import ShardSample
 from models.generation import Filled, Plan, fill_shard
 from workers import keys
 from workers.errors import Retryable
 from workers.params import GenerationParams
 from workers.tasks import parents
 from workers.tasks.context import TaskContext
-from workers.tasks.fragments import put_shard
+from workers.tasks.fragments import put_fragment, put_shard
 
 
 def run(context: TaskContext) -> None:
@@ -31,13 +31,11 @@ def run(context: TaskContext) -> None:
             f"the shards are planned for {plan.device}, this worker computes on {device}"
         )
     infos: list[SampleInfo] = []
-    path = context.scratch / "shard.tar"
     with context.runtime.computing_with(plan.threads), closing(_filled(context, plan)) as filled:
-        written = write_shard(path, _noted(filled, infos))
-    place = keys.shard(context.index)
+        written = put_shard(context, _noted(filled, infos))
     candidates = infos[-1].candidate + 1
-    fragment = ShardFragment.of(place, written, candidates, infos)
-    put_shard(context, path, fragment)
+    place = keys.shard(context.index)
+    put_fragment(context, ShardFragment.of(place, written, candidates, infos))
 
 
 def _is_there(context: TaskContext) -> bool:
