@@ -39,6 +39,7 @@ from workers import keys
 from workers.params import GenerationParams
 from workers.runtime import Runtime
 from workers.scratch import scratch_folder
+from workers.storage.base import Source
 from workers.storage.local import LocalStore
 from workers.tasks import generate, plan
 from workers.tasks.context import TaskContext
@@ -77,11 +78,27 @@ class TimedStore(LocalStore):
 
     seconds = 0.0
 
-    def put_file(self, key: str, source: Path, content_type: str = "") -> None:
-        """See `LocalStore`."""
-        began = time.perf_counter()
-        super().put_file(key, source, content_type)
-        self.seconds += time.perf_counter() - began
+    def put_stream(self, key: str, source: Source, limit: int, content_type: str = "") -> int:
+        """See `LocalStore`; counted from the end of what is read, for it is written meanwhile."""
+        ending = _Ending(source)
+        size = super().put_stream(key, ending, limit, content_type)
+        self.seconds += time.perf_counter() - ending.at
+        return size
+
+
+class _Ending:
+    """A source that notes when it has ended."""
+
+    closed = False
+
+    def __init__(self, source: Source) -> None:
+        self._source, self.at = source, time.perf_counter()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See `Source`."""
+        data = self._source.read(size)
+        self.at = time.perf_counter()
+        return data
 
 
 class Bench:
