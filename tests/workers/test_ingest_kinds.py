@@ -314,6 +314,10 @@ class TestSources:
         """
 
         class Imports:
+            def of(self, tenant):
+                assert tenant == "acme"
+                return self
+
             def fetch(self, address, target):
                 assert address == "s3://sets/faces.zip"
                 target.write_bytes(zipped(folder()))
