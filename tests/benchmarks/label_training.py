@@ -134,9 +134,14 @@ def measured_quality(quick: bool, seeds: int) -> dict[str, Any]:
 
 
 def training_seconds(mode: Mode, threads: int, quick: bool) -> float:
-    """What the ensemble's training takes on so many threads, features being there."""
+    """What the ensemble's training takes on so many threads, features being there.
+
+    A short one goes before it: the first optimiser of a process imports half of PyTorch, which
+    takes seconds, and a worker trains more than once.
+    """
     torch.set_num_threads(threads)
     lesson = demo_lesson(mode, inversion_steps=0 if quick else 20)
+    train_on(lesson, "0" * 64, LabelGeneratorConfig(mode=mode, **_short(quick=True)), silent)
     config = LabelGeneratorConfig(mode=mode, **_short(quick))
     seconds: float = train_on(lesson, "0" * 64, config, silent)[1]["seconds"]
     return seconds
