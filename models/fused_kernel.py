@@ -80,6 +80,41 @@ def _places(
 
 
 @triton.jit
+def _first_layer(
+    finest,
+    last,
+    corners,
+    w1,
+    near,
+    place,
+    is_last,
+    is_corner,
+    pixel,
+    m,
+    h,
+    MEMBERS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    H1: tl.constexpr,
+    CHANNELS_AT_ONCE: tl.constexpr,
+):
+    """Values h of member m's first layer, before ReLU: float32 [pixels, len(h)]."""
+    there = (h < H1)[None, :]
+    at = place[:, None] * (MEMBERS * H1) + (m * H1 + h)[None, :]
+    samples = tl.load(last + at, is_last[:, None] & there, 0.0)
+    if corners is not None:
+        samples += tl.load(corners + at, is_corner[:, None] & there, 0.0)
+    hidden = tl.zeros((near.shape[0], h.shape[0]), tl.float32)
+    hidden = _product(near, samples.to(near.dtype), hidden)
+    for c in range(0, CHANNELS, CHANNELS_AT_ONCE):
+        channel = c + tl.arange(0, CHANNELS_AT_ONCE)
+        known = (channel < CHANNELS)[None, :]
+        x = tl.load(finest + pixel[:, None] * CHANNELS + channel[None, :], known, 0.0)
+        w = w1 + (m * H1 + h)[:, None] * CHANNELS + channel[None, :]
+        hidden = _product(x, tl.load(w, (h < H1)[:, None] & known, 0.0).T, hidden)
+    return hidden
+
+
+@triton.jit
 def _last_layer(above, w3, b3, m, second, k, H2: tl.constexpr, K: tl.constexpr):
     """What member m says: float32 [pixels, h2] -> float32 [pixels, K]."""
     said = tl.load(b3 + m * K + k, k < K, 0.0)[None, :] + tl.zeros((above.shape[0], 1), tl.float32)
@@ -147,8 +182,7 @@ def label_patch(
     top = tl.program_id(0) // across * ROWS
     left = tl.program_id(0) % across * COLUMNS
 
-    kind = w1.dtype.element_ty
-    near = _weights(ROWS, COLUMNS, USED, SAMPLES).to(kind)
+    near = _weights(ROWS, COLUMNS, USED, SAMPLES).to(w1.dtype.element_ty)
     is_corner, place = _places(image, top, left, height, width, ROWS, COLUMNS, SAMPLES)
     is_used = tl.arange(0, SAMPLES) < USED
     is_last, is_corner = is_used & (is_corner == 0), is_used & is_corner
@@ -170,22 +204,14 @@ def label_patch(
         above = tl.zeros((ROWS * COLUMNS, H2_PADDED), tl.float32)
         for first in range(0, H1, HIDDEN_AT_ONCE):
             h = first + tl.arange(0, HIDDEN_AT_ONCE)
-            there = (h < H1)[None, :]
-            at = place[:, None] * (MEMBERS * H1) + (m * H1 + h)[None, :]
-            samples = tl.load(last + at, is_last[:, None] & there, 0.0)
-            if corners is not None:
-                samples += tl.load(corners + at, is_corner[:, None] & there, 0.0)
-            hidden = tl.zeros((ROWS * COLUMNS, HIDDEN_AT_ONCE), tl.float32)
-            hidden = _product(near, samples.to(kind), hidden)
-            for c in range(0, CHANNELS, CHANNELS_AT_ONCE):
-                channel = c + tl.arange(0, CHANNELS_AT_ONCE)
-                known = (channel < CHANNELS)[None, :]
-                x = tl.load(finest + pixel[:, None] * CHANNELS + channel[None, :], known, 0.0)
-                w = w1 + (m * H1 + h)[:, None] * CHANNELS + channel[None, :]
-                hidden = _product(x, tl.load(w, (h < H1)[:, None] & known, 0.0).T, hidden)
-            hidden = tl.maximum(hidden, 0.0).to(kind)
+            hidden = _first_layer(
+                finest, last, corners, w1, near, place, is_last, is_corner, pixel, m, h,
+                MEMBERS, CHANNELS, H1, CHANNELS_AT_ONCE,
+            )  # fmt: skip
+            hidden = tl.maximum(hidden, 0.0).to(near.dtype)
             w = w2 + (m * H2 + second)[:, None] * H1 + h[None, :]
-            above = _product(hidden, tl.load(w, (second < H2)[:, None] & there, 0.0).T, above)
+            w = tl.load(w, (second < H2)[:, None] & (h < H1)[None, :], 0.0)
+            above = _product(hidden, w.T, above)
         above += tl.load(b2 + m * H2 + second, second < H2, 0.0)[None, :]
         said = _last_layer(tl.maximum(above, 0.0), w3, b3, m, second, k, H2, K)
         if outputs is not None:
