@@ -42,16 +42,18 @@ def answer(client):
 def said(proxy, data=b"hello"):
     """
     What comes back for `data` until the connection ends or pauses.
+
+    A reset shows wherever it is noticed first: in the connect, what is sent or what is read.
     """
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
-        client.sendall(data)
-        got = b""
-        try:
+    got = b""
+    try:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+            client.sendall(data)
             while len(got) < len(data) and (piece := client.recv(1000)):
                 got += piece
-        except ConnectionResetError:
-            return got, "reset"
-        return got, "whole" if got == data else "ended"
+    except (ConnectionResetError, BrokenPipeError):
+        return got, "reset"
+    return got, "whole" if got == data else "ended"
 
 
 class TestProxy:
