@@ -20,6 +20,8 @@ from torch import Tensor
 EPSILON = 1e-8
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2.0)
+_NUMBERS_OF_BAND = 2**17
+"""That a step over a large map takes at once: half a megabyte of float32."""
 
 
 def normalize_second_moment(x: Tensor) -> Tensor:
@@ -129,10 +131,11 @@ def finish_styled_conv(
     """What follows a styled convolution: demodulation, noise, bias, activation, gain, clamp.
 
     lrelu(v) * g = lrelu(v * g) for g > 0, so the gain rides on the factor and the offset and
-    the whole step costs two passes over y.
+    the whole step costs two passes over y. Where no gradient is asked for, the result takes y's
+    place: at 1024 pixels another map would be 134 MB an image.
 
     Args:
-        y: [N, O, H, W], float32, bfloat16 or float16.
+        y: [N, O, H, W], float32, bfloat16 or float16; lost unless a gradient is asked for.
         factor: float32 [N, O].
         bias: float32 [O].
         noise: float32 [1 or N, 1, H, W], its strength applied; None for none.
@@ -140,11 +143,43 @@ def finish_styled_conv(
         gain: of the layer, beside the activation's sqrt(2).
     """
     total = LRELU_GAIN * gain
-    offset = (bias * total)[None, None, None]
-    if noise is not None:
-        offset = offset + noise.permute(0, 2, 3, 1) * total  # [1 or N, H, W, O]
     scale = (factor * total).to(y.dtype)[:, :, None, None]
-    # The result takes the offset's layout: as y has it, or whoever reads the maps must copy them.
-    shifted = torch.addcmul(offset.to(y.dtype).permute(0, 3, 1, 2), y, scale)
-    active = F.leaky_relu(shifted, LRELU_SLOPE, inplace=True)
-    return active if clamp is None else active.clamp(-clamp * gain, clamp * gain)
+    bias, noise = bias * total, None if noise is None else noise * total
+    limit = None if clamp is None else clamp * gain
+    if torch.is_grad_enabled():
+        shifted = torch.addcmul(_offset(bias, noise).to(y.dtype), y, scale)
+        return _activated(shifted, limit)
+    for rows in _bands(y, noise):
+        band, part = y[:, :, rows], None if noise is None else noise[:, :, rows]
+        torch.addcmul(_offset(bias, part).to(y.dtype), band, scale, out=band)
+        _activated(band, limit)
+    return y
+
+
+def _activated(y: Tensor, limit: float | None) -> Tensor:
+    """Leaky ReLU and clip to +- `limit`, in place where nothing else needs what was there."""
+    F.leaky_relu(y, LRELU_SLOPE, inplace=True)
+    if limit is None:
+        return y
+    return y.clamp(-limit, limit) if torch.is_grad_enabled() else y.clamp_(-limit, limit)
+
+
+def _offset(bias: Tensor, noise: Tensor | None) -> Tensor:
+    """bias [O] and noise [1 or N, 1, h, W] together: [1 or N, O, h or 1, W or 1].
+
+    Channels lie last in memory, as y has them: a sum takes this layout, and whoever reads the maps
+    would have to copy them out of another.
+    """
+    offset = bias[None, None, None]
+    if noise is not None:
+        offset = offset + noise.permute(0, 2, 3, 1)
+    return offset.permute(0, 3, 1, 2)
+
+
+def _bands(y: Tensor, noise: Tensor | None) -> list[slice]:
+    """Rows of y whose offsets stay in a processor's cache; all of them on other devices."""
+    height = y.shape[2]
+    if noise is None or y.device.type != "cpu":
+        return [slice(None)]
+    rows = max(1, _NUMBERS_OF_BAND // (len(noise) * y.shape[1] * y.shape[3]))
+    return [slice(first, first + rows) for first in range(0, height, rows)]

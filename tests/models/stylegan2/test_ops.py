@@ -17,6 +17,10 @@ def randn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def channels_last(*shape, seed=0):
+    return randn(*shape, seed=seed).float().contiguous(memory_format=torch.channels_last)
+
+
 def convolved(image, kernel):
     """Full true convolution of two arrays, one product at a time."""
     height, width = (a + b - 1 for a, b in zip(image.shape, kernel.shape, strict=True))
@@ -154,6 +158,37 @@ class TestFinishStyledConv:
             expected = expected.clamp(-clamp, clamp)
         expected = expected * gain
         torch.testing.assert_close(finished, expected)
+
+    @pytest.mark.parametrize("clamp", [None, 0.5])
+    @pytest.mark.parametrize("noises", [0, 1, 2])
+    def test_is_the_same_without_gradients(self, clamp, noises):
+        """
+        In place and band by band the numbers stay bit for bit what they are with gradients.
+        """
+        y = channels_last(2, 33, 70, 65)
+        noise = channels_last(noises, 1, 70, 65, seed=1) if noises else None
+        assert len(ops._bands(y, noise)) == (3 if noises == 2 else 2 if noises else 1)
+        rest = randn(2, 33).float(), randn(33).float(), noise, clamp
+
+        expected = ops.finish_styled_conv(y.clone(), *rest)
+        with torch.no_grad():
+            finished = ops.finish_styled_conv(y, *rest)
+
+        assert torch.equal(finished, expected)
+        assert finished.data_ptr() == y.data_ptr()
+        assert finished.stride() == expected.stride()
+
+    def test_keeps_what_gradients_need(self):
+        """
+        With gradients nothing is overwritten, and they arrive.
+        """
+        y, factor = channels_last(1, 3, 4, 4), randn(1, 3).float().requires_grad_()
+        before = y.clone()
+
+        ops.finish_styled_conv(y, factor, randn(3).float(), None, None).sum().backward()
+
+        assert torch.equal(y, before)
+        assert factor.grad.abs().sum() > 0
 
 
 def test_second_moment_is_one():
