@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from service.cli.demo_scale import FULL, QUICK
-from tests.benchmarks import quality
+from tests.benchmarks import quality, tables
 from tests.benchmarks.faces import SPECS
+from tests.benchmarks.shapes import SHAPES
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("handsoff", "numpy", "pillow", "torch", "fastapi", "redis", "rq")
@@ -38,6 +39,11 @@ def main() -> None:
         type=_some_of(quality.SOURCES),
         default=quality.SOURCES,
         help=f"what is trained on: {_all(quality.SOURCES)}",
+    )
+    parser.add_argument(
+        "--shapes",
+        type=_some_of(SHAPES),
+        help=f"that are labelled: {_all(SHAPES)}; the first two on a CPU, if left out",
     )
     parser.add_argument("--flat", type=int, default=0, metavar="N", help="watch N images' memory")
     parser.add_argument(
@@ -70,7 +76,10 @@ def _inversion(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _labelling(options: argparse.Namespace) -> dict[str, Any]:
-    return {"labelling": _apart("labelling", *_quick(options))}
+    shapes = ["--shape", *options.shapes] if options.shapes else []
+    found = _apart("labelling", *_quick(options), *shapes)
+    sys.stdout.write(tables.labelling(found) + "\n")
+    return {"labelling": found}
 
 
 def _label_training(options: argparse.Namespace) -> dict[str, Any]:
@@ -79,7 +88,9 @@ def _label_training(options: argparse.Namespace) -> dict[str, Any]:
 
 def _generation(options: argparse.Namespace) -> dict[str, Any]:
     flat = ["--flat", str(options.flat)] if options.flat else []
-    return {"generation": _apart("generation", *_quick(options), *flat)}
+    found = _apart("generation", *_quick(options), *flat)
+    sys.stdout.write(tables.generation(found) + "\n")
+    return {"generation": found}
 
 
 def _load(options: argparse.Namespace) -> dict[str, Any]:
