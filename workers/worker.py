@@ -26,7 +26,7 @@ from workers.flows import QueueName
 from workers.imports import Imports
 from workers.logs import configure_logs
 from workers.monitor import Limits
-from workers.parts import open_parts
+from workers.parts import Parts, open_parts
 from workers.presence import Device, new_name, present
 from workers.queue import LaneQueue, StepJob, lane_queue
 from workers.scratch import remove_left_over
@@ -164,18 +164,25 @@ def main(
     _log.info("worker begins", worker=name, queue=arguments.queue)
     there = present(parts.redis, arguments.queue, name, runtime.measured if runtime else Device)
     with doing([there], patience=1):
-
-        def make() -> StepWorker:
-            return StepWorker(new_name(), arguments.queue, parts.transport, runner, switch)
-
-        def shall_end() -> bool:
-            return switch.is_draining or bool(runner.exit_status)
-
-        work(make, shall_end, burst=arguments.burst)
+        _serve(arguments, parts, runner, switch)
     _log.info("worker ends", worker=name, exit_status=runner.exit_status)
     traces.close()
     parts.close()
     return runner.exit_status
+
+
+def _serve(
+    arguments: argparse.Namespace, parts: Parts, runner: StepRunner, switch: StopSwitch
+) -> None:
+    """Run the queue's steps until the process is to end."""
+
+    def make() -> StepWorker:
+        return StepWorker(new_name(), arguments.queue, parts.transport, runner, switch)
+
+    def shall_end() -> bool:
+        return switch.is_draining or bool(runner.exit_status)
+
+    work(make, shall_end, burst=arguments.burst)
 
 
 def work(
