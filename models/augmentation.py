@@ -5,7 +5,7 @@ a batch are drawn at once from one numpy stream, so that a seed decides them on 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,13 @@ class Strength:
     squeeze: float = 1.12
     colour: float = 0.6
     noise: float = 0.08
+
+    def settled(self) -> "Strength":
+        """The same colours and noise, but pictures stay where they are; mirrors are no movement.
+
+        A moved picture is resampled, so its borders are soft, and its label's are soft with it.
+        """
+        return replace(self, zoom=1.0, turn=0.0, shift=0.0, squeeze=1.0)
 
 
 Pairs = Sequence[tuple[int, int]]

@@ -235,6 +235,8 @@ class Recipe(Config):
         flip: whether mirrored pictures are as good as the given ones.
         flip_pairs: ids of classes that change places in a mirror; keypoints have theirs in their
             `KeypointsSpec`.
+        settled_share: of the steps, the last ones, whose pictures stay in place (`augmentation`);
+            None suits the kind of label and the number of pictures (`models.downstream`).
         seed: of initial weights, order and augmentation.
     """
 
@@ -245,4 +247,5 @@ class Recipe(Config):
     longest_side: int = Field(default=256, ge=16, le=2048)
     flip: bool = True
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    settled_share: float | None = Field(default=None, ge=0, le=1)
     seed: Seed = 0

@@ -27,10 +27,13 @@ class Task(Protocol):
     Attributes:
         chosen_by: the figure that the checkpoint is chosen by.
         flip_pairs: ids that change places in a mirror.
+        settled_shares: of the steps, the last ones, whose pictures stay in place
+            (`models.augmentation`), where few pictures are learnt from and where many are.
     """
 
     chosen_by: str
     flip_pairs: Pairs
+    settled_shares: tuple[float, float]
 
     @property
     def outputs(self) -> int:

@@ -1,7 +1,8 @@
 """One recipe for every dataset: a small network is trained on it and tested on real pictures.
 
 The recipe is the same for real and generated data, and strong where pictures are few: random
-views, mirrors and colours of each. The checkpoint is chosen on validation pictures
+views, mirrors and colours of each. Where a kind's labels suffer from being moved, pictures stay
+in place in the last steps (`Strength.settled`). The checkpoint is chosen on validation pictures
 (HandsOff, 4.1). What is learnt and what is measured belongs to the kind of label.
 """
 
@@ -22,6 +23,9 @@ from models.labels import LabelSpec
 from models.progress import Report
 from models.seeding import philox
 from models.segmenter import Segmenter
+
+FEW_PICTURES = 200
+"""So many are few, and seen too often to be learnt from without views of them."""
 
 _CHECKS = 10
 
@@ -152,7 +156,16 @@ class _Stack:
         chosen = chosen.to(self.images.device)
         pairs = task.flip_pairs if recipe.flip else None
         images, labels = _as_float(self.images[chosen]), self.labels[chosen]
-        return augmented(images, labels, stream, Strength(), pairs, task.moved)
+        strength = self._strength(task, recipe, step)
+        return augmented(images, labels, stream, strength, pairs, task.moved)
+
+    def _strength(self, task: Task, recipe: Recipe, step: int) -> Strength:
+        """How far the pictures of a step are changed."""
+        share = recipe.settled_share
+        if share is None:
+            share = task.settled_shares[len(self.images) > FEW_PICTURES]
+        moving = step <= round((1 - share) * recipe.steps)
+        return Strength() if moving else Strength().settled()
 
 
 class _Exam:

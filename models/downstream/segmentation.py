@@ -23,6 +23,7 @@ class SegmentationTask:
     """K = number of classes; outputs are logits. A finding is a confusion matrix, int64 [K, K]."""
 
     chosen_by = "miou"
+    settled_shares = (0.0, 0.0)
 
     def __init__(self, spec: SegmentationSpec, recipe: Recipe, _train: LabelledImages) -> None:
         for pair in recipe.flip_pairs:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,22 @@ def test_strength_zero_changes_nothing():
 
     torch.testing.assert_close(got, images)
     assert torch.equal(labels, masks)
+
+
+def test_a_settled_picture_stays_in_place_and_changes_its_colours():
+    """
+    Pixels stay where they are, exactly, but for a mirror; colours change as ever.
+    """
+    images, masks = pictures()
+    strength = Strength().settled()
+
+    colourless = replace(strength, colour=0.0, noise=0.0)
+    still, same = augmented(images, masks, philox(0), colourless, None)
+    coloured, _ = augmented(images, masks, philox(0), strength, None)
+
+    torch.testing.assert_close(still, images)
+    assert torch.equal(same, masks)
+    assert (coloured - images).abs().mean() > 0.05
 
 
 def test_mirrors_swap_paired_classes():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from support.steps import moves_seen
 
 from models import downstream
 from models.configs import Recipe
@@ -123,6 +124,17 @@ class TestJudge:
         judged(steps=20, report=lambda *words: said.append(words))
 
         assert said[-1] == ("training", 20, 20, "steps")
+
+    @pytest.mark.parametrize(("share", "moving"), [(None, 10), (0.3, 7), (1.0, 0)])
+    def test_pictures_may_stay_in_place_in_the_end(self, monkeypatch, share, moving):
+        """
+        So many of the last steps as are asked for move nothing; masks want none.
+        """
+        seen = moves_seen(monkeypatch)
+
+        judged(steps=10, settled_share=share)
+
+        assert seen == [True] * moving + [False] * (10 - moving)
 
     def test_refuses_pairs_of_classes_that_are_not_there(self):
         """

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from support.steps import moves_seen
 
 from models.configs import Recipe
 from models.demo.renderer import render, sample_parameters
@@ -53,6 +54,18 @@ class TestJudge:
         assert set(found.figures) == {"mnmse", "rmse", "rmse_log", "abs_rel", "sq_rel"}
         assert found.chosen_by == "mnmse"
         assert found.validation["mnmse"] > 0
+
+    @pytest.mark.parametrize(("pictures", "moving"), [(200, 7), (201, 3)])
+    def test_pictures_stay_in_place_in_the_end(self, monkeypatch, pictures, moving):
+        """
+        The last steps move nothing: 3 of 10 where few pictures are learnt from, 7 where many are.
+        """
+        seen = moves_seen(monkeypatch)
+        recipe = Recipe(steps=10, batch=2, width=4)
+
+        judge(faces(pictures, 0), faces(2, 2), faces(2, 1), SPEC, recipe, CPU, silent)
+
+        assert seen == [True] * moving + [False] * (10 - moving)
 
     def test_keeps_the_checkpoint_that_does_best_on_validation(self):
         """
