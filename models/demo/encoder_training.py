@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.checkpoints import load_generator
+from models.checkpoints import load_encoder, load_generator
 from models.configs import EncoderTrainingConfig
 from models.demo.cache import to_uint8
 from models.demo.quality import renders
+from models.demo.shipped import save_halves
 from models.encoders.encoder import Encoder, own_tensors
 from models.encoders.neutral import FORMAT
 from models.encoders.training import train_encoder
@@ -40,6 +41,9 @@ RECIPE = EncoderTrainingConfig(
     snapshot_every=100,
 )
 """Every number of the training that is not a default."""
+
+ONWARDS = RECIPE.model_copy(update={"steps": 1200, "learning_rate": 1.5e-3})
+"""The same where an encoder of an earlier generator is the start."""
 
 
 class Folder:
@@ -63,32 +67,44 @@ class Folder:
             log.write(json.dumps({"seconds": seconds, "point": state["curve"][-1].tolist()}) + "\n")
 
 
-def train(folder: Path, recipe: EncoderTrainingConfig = RECIPE, reals: int = RENDERS) -> None:
-    """Trains to the end of `recipe`, from the folder's snapshot if there is one."""
+def train(
+    folder: Path,
+    recipe: EncoderTrainingConfig = RECIPE,
+    reals: int = RENDERS,
+    start: Path | None = None,
+) -> None:
+    """Trains to the end of `recipe`, from the folder's snapshot or else from the encoder `start`.
+
+    Without either it begins from nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     generator = load_generator(GENERATOR)
     distance = random_distance(recipe.seed, torch.device("cpu"))
     faces = torch.cat([to_uint8(images) for images in renders(reals, RENDERS_SEED)])
-    encoder, record = train_encoder(generator, distance, recipe, silent, faces, Folder(folder))
+    begun = None if start is None else load_encoder(start)
+    encoder, record = train_encoder(
+        generator, distance, recipe, silent, faces, Folder(folder), begun
+    )
     _save(encoder, folder / "encoder.safetensors", recipe)
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _save(encoder: Encoder, path: Path, recipe: EncoderTrainingConfig) -> None:
-    """The project's own encoder file, but in half precision, which is small enough to ship."""
-    halves = {key: tensor.half().contiguous() for key, tensor in own_tensors(encoder).items()}
+    """The project's own encoder file, but in half precision."""
     header = FORMAT.header(encoder.config.to_json())
-    save_file(halves, path, metadata={**header, "recipe": recipe.model_dump_json()})
+    save_halves(path, own_tensors(encoder), {**header, "recipe": recipe.model_dump_json()})
 
 
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description="Train the demo domain's encoder.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumes there")
+    parser.add_argument("--start", type=Path, help="encoder of an earlier generator to begin from")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out)
+    recipe = RECIPE if arguments.start is None else ONWARDS
+    train(arguments.out, recipe, start=arguments.start)
 
 
 if __name__ == "__main__":

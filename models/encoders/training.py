@@ -22,7 +22,7 @@ from models.encoders.restyle import fitted, framed
 from models.encoders.training_curve import Examination, Point
 from models.encoders.training_data import Batches, checked, drawn, dtype_of
 from models.encoders.training_losses import Goal, code_loss, image_loss, parted_layers
-from models.encoders.training_networks import in_w, untrained
+from models.encoders.training_networks import in_w, learning_on, untrained
 from models.encoders.training_optimizer import MuonAndAdam
 from models.latent_search import learning_rate
 from models.latent_spaces import whitened
@@ -45,6 +45,7 @@ def train_encoder(
     report: Report,
     reals: Tensor | None = None,
     keeper: Keeper | None = None,
+    start: Encoder | None = None,
 ) -> tuple[Encoder, dict[str, Any]]:
     """An encoder for `generator`, the best of its training.
 
@@ -56,6 +57,8 @@ def train_encoder(
         reals: unlabelled images like the generator's, [N, 3, H, W] of its image shape: uint8, or
             floats in [-1, 1]. They may stay on the CPU.
         keeper: where snapshots are kept, and where one of the same training goes on from.
+        start: a ReStyle encoder to begin from, of a generator whose codes mean much the same; then
+            the settings decide how it learns, and nothing of its shape.
 
     Returns:
         the encoder on the generator's device in eval mode, without a generator of its own; and
@@ -66,7 +69,7 @@ def train_encoder(
         ValueError: `reals` do not fit, images are not in colour or too small, the snapshot is of
             another training, or the learning rate made it diverge.
     """
-    learner = Learner(generator, distance, config, checked(reals, generator))
+    learner = Learner(generator, distance, config, checked(reals, generator), start)
     if keeper is not None and (state := keeper.load(SNAPSHOT)) is not None:
         learner.restore(state)
     while learner.step < config.steps:
@@ -95,17 +98,22 @@ class Learner:
         distance: Distance,
         config: EncoderTrainingConfig,
         reals: Tensor | None,
+        start: Encoder | None = None,
     ) -> None:
         self._generator, self._distance, self._config = generator, distance, config
         self._space = whitened(generator, config.seed)
         self._mean = self._space.of(generator.w_avg)
         self._batches = Batches(generator, config, reals)
         self._examination = Examination(generator, distance, config, self._space)
-        self.encoder = untrained(generator, config).train()
+        if start is None:
+            self.encoder = untrained(generator, config).train()
+        else:
+            self.encoder = learning_on(start, generator, self._space).train()
         mean = generator.w_avg.expand(1, generator.num_ws, -1)
         self._mean_image = framed(self.encoder, drawn(generator, mean))
         self._optimiser = MuonAndAdam(self.encoder)
         parts = [*generator.state_dict().values(), *([] if reals is None else [reals])]
+        parts += [] if start is None else own_tensors(start).values()
         self._fingerprint = fingerprint([config.model_dump_json()], parts)
         self._seconds, self._began = 0.0, time.perf_counter()
         self.step = 0

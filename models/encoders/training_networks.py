@@ -69,11 +69,35 @@ def in_w(encoder: Encoder, space: Whitened, mean: Tensor) -> Encoder:
     Returns:
         a copy in eval mode.
     """
-    made = copy.deepcopy(encoder)
-    to_w = space.axes * space.spread  # [w_dim, w_dim]: w - mean = to_w @ u
-    for layer in last_layers(made.head):
-        codes = layer.weight.reshape(-1, len(mean), layer.weight.shape[1])  # [codes, w_dim, in]
-        layer.weight.copy_((to_w @ codes).flatten(0, 1))
-        layer.bias.copy_((layer.bias.reshape(-1, len(mean)) @ to_w.T).flatten())
+    # w - mean = (axes * spread) @ u
+    made = _folded(encoder, space.axes * space.spread)
     made.latent_avg.copy_(mean.expand_as(made.latent_avg))
     return made.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def learning_on(encoder: Encoder, generator: Generator, space: Whitened) -> Encoder:
+    """What `in_w` made its result of: a copy that learns on, on the generator's device.
+
+    Raises:
+        ValueError: it is no ReStyle encoder, or one for codes of another shape.
+    """
+    config = encoder.config
+    if config.in_channels != 2 * generator.image_shape[0]:
+        raise ValueError("only a ReStyle encoder, which sees two images, can be trained on")
+    shape, wanted = (config.num_ws, config.w_dim), (generator.num_ws, generator.w_dim)
+    if shape != wanted:
+        raise ValueError(f"the encoder's codes are {shape}, but the generator's are {wanted}")
+    made = _folded(encoder.to(generator.w_avg.device), (space.axes / space.spread).T)
+    made.latent_avg.zero_()
+    return made.requires_grad_()
+
+
+def _folded(encoder: Encoder, matrix: Tensor) -> Encoder:
+    """A copy that puts out `matrix` [w_dim, w_dim] @ each of its codes."""
+    made = copy.deepcopy(encoder)
+    for layer in last_layers(made.head):
+        codes = layer.weight.reshape(-1, len(matrix), layer.weight.shape[1])  # [codes, w_dim, in]
+        layer.weight.copy_((matrix @ codes).flatten(0, 1))
+        layer.bias.copy_((layer.bias.reshape(-1, len(matrix)) @ matrix.T).flatten())
+    return made

@@ -55,6 +55,17 @@ class TestTraining:
         assert all(torch.equal(tensor, again[key]) for key, tensor in own_tensors(before).items())
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
+    def test_begins_from_an_encoder_that_is_given(self, tmp_path):
+        """
+        The shipped encoder is where it starts: it is far nearer after one step than a new one.
+        """
+        once = SMOKE.model_copy(update={"steps": 1, "learning_rate": 1e-6})
+        encoder_training.train(tmp_path / "new", once, 2)
+        encoder_training.train(tmp_path / "on", once, 2, start=encoder_training.ENCODER)
+
+        new, on = (json.loads((tmp_path / k / "record.json").read_text()) for k in ("new", "on"))
+        assert on["kept"]["distance"] < 0.5 * new["kept"]["distance"]
+
 
 class TestShipped:
     def test_is_small(self):

@@ -2,12 +2,13 @@ import math
 
 import pytest
 import torch
-from support.encoders import SHORT_TRAINING
+from support.encoders import SHORT_TRAINING, small_encoder
 from support.networks import small_generator
 
 from models.checkpoints import load_encoder
 from models.configs import EncoderTrainingConfig
 from models.encoders import training
+from models.encoders.config import Backbone
 from models.encoders.encoder import own_tensors
 from models.encoders.neutral import save_encoder
 from models.encoders.training import train_encoder
@@ -65,9 +66,9 @@ def centred_generator(**changes):
     return generator
 
 
-def trained(generator=None, report=silent, reals=None, keeper=None, **changes):
+def trained(generator=None, report=silent, reals=None, keeper=None, start=None, **changes):
     generator = generator or centred_generator()
-    return train_encoder(generator, DISTANCE, config_of(**changes), report, reals, keeper)
+    return train_encoder(generator, DISTANCE, config_of(**changes), report, reals, keeper, start)
 
 
 def assert_same(one, other):
@@ -223,6 +224,42 @@ class TestResuming:
 
         with pytest.raises(ValueError, match="another training"):
             trained(keeper=memory, seed=1)
+
+
+class TestStart:
+    def test_learning_goes_on_from_it(self):
+        """
+        At next to no rate it stays the encoder that was given, which was better than none.
+        """
+        given, record = trained()
+
+        again, after = trained(start=given, steps=1, learning_rate=1e-9)
+
+        for key, tensor in own_tensors(given).items():
+            torch.testing.assert_close(own_tensors(again)[key], tensor, atol=1e-4, rtol=1e-3)
+        assert after["kept"]["distance"] == pytest.approx(record["kept"]["distance"], rel=1e-3)
+
+    def test_snapshots_of_another_are_refused(self):
+        """
+        A training goes on from its snapshot with the start it began from alone.
+        """
+        given, _ = trained()
+        keeper = Memory()
+        trained(start=given, keeper=keeper)
+
+        with pytest.raises(ValueError, match="another training"):
+            trained(keeper=keeper)
+
+    def test_encoders_of_another_shape_are_refused(self):
+        """
+        One for other codes, or one that sees a single image, is an error that says so.
+        """
+        given, _ = trained()
+
+        with pytest.raises(ValueError, match="codes are"):
+            trained(small_generator(32), start=given)
+        with pytest.raises(ValueError, match="only a ReStyle encoder"):
+            trained(start=small_encoder(backbone=Backbone.SMALL))
 
 
 class TestReals:
