@@ -3,11 +3,13 @@
 Two stages. Regression teaches the generator the renderer itself (z is the face's parameters),
 which a CPU manages in minutes; the adversarial stage then trains on unlabelled renders as any
 StyleGAN2, for sharp detail and a prior over whole images. `pretrain_images=0` leaves the first
-stage out.
+stage out, `adversarial_images=0` the second.
 
-The shipped `generator.safetensors` came from the `demo` preset in one respect otherwise: until
-image 421,000 the first stage's rate followed the cosine of 640,000 images. Its metadata say after
-how many images of which stage it was taken.
+The shipped `generator.safetensors` had both with the preset `narrow`, and was then widened and
+trained on by regression with the preset `demo` (`--start`). In two respects otherwise: until image
+421,000 the rate of `narrow` followed the cosine of 640,000 images and its edges weighed no more
+than its colours; and that of `demo` followed the cosine of 320,000 images until image 42,000 and
+that of 300,000 until image 180,000. Its metadata hold the counts of the second run.
 """
 
 from collections.abc import Mapping
@@ -104,13 +106,16 @@ def _size_at(growth: tuple[tuple[float, int], ...], images: int, total: int) -> 
     return IMAGE_SIZE, images - begin
 
 
+_WIDE = ((160, 160, 160, 96, 64), (32, 48, 64, 96, 96), (256, 256, 256, 80))
 _SMALL = ((96, 96, 96, 64, 32), (32, 48, 64, 96, 96), (256, 256, 256, 80))
 _TINY = ((8, 8, 8, 8, 8), (8, 8, 8, 8, 8), (16, 64))
 
 # fmt: off
 PRESETS: Mapping[str, Recipe] = MappingProxyType({
     #                    batch  cache  first  pretrain  warm-up  adversarial  widths
-    "demo":        Recipe(32,  60_000, 8_192, 560_000,   5_000,     60_000, *_SMALL),
+    "demo":        Recipe(32,  60_000, 8_192, 360_000,   5_000,          0, *_WIDE,
+                          pretrain_growth=(), pretrain_rate=3e-3),
+    "narrow":      Recipe(32,  60_000, 8_192, 560_000,   5_000,     60_000, *_SMALL),
     "adversarial": Recipe(32,  60_000, 8_192,       0,       0,  2_000_000, *_SMALL),
     "smoke":       Recipe( 4,      16,     8,       8,       8,         16, *_TINY),
 })

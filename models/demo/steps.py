@@ -17,6 +17,7 @@ from models.demo import losses
 from models.demo.cache import Batch, RenderCache, to_sphere
 from models.demo.optimizer import MuonAndAdam
 from models.demo.recipe import Z_DIM, Recipe
+from models.demo.widening import widened
 from models.stylegan2.discriminator import Discriminator
 from models.stylegan2.networks import Generator
 
@@ -41,17 +42,28 @@ class Progress:
 class Trainer:
     """Generator, its average, discriminator and optimisers of one run."""
 
-    def __init__(self, recipe: Recipe, cache: RenderCache, stream: torch.Generator) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        cache: RenderCache,
+        stream: torch.Generator,
+        start: Generator | None = None,
+    ) -> None:
         """Fresh networks; weights are drawn from torch's global stream.
 
         Args:
             recipe: all numbers.
             cache: where renders come from.
             stream: where batches, z and mixing come from.
+            start: a generator to begin from, as wide as the recipe's or narrower; None for none.
+
+        Raises:
+            ValueError: `start` does not fit into the recipe's generator.
         """
         self.recipe, self.cache, self.stream = recipe, cache, stream
         self.share = recipe.batch // processes()
-        self.generator = Generator(recipe.generator_config())
+        config = recipe.generator_config()
+        self.generator = Generator(config) if start is None else widened(start, config)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.discriminator = Discriminator(3, recipe.discriminator_channels)
         self.pretrain_optimizer = MuonAndAdam(self.generator)

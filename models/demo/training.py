@@ -1,9 +1,10 @@
 """Trains the demo domain's generator: `python -m models.demo.training --out DIR`.
 
 DIR holds the cached renders, `log.jsonl` (one line of losses a minute or so), and at every
-snapshot `state.pt` (all that resuming needs), `generator.safetensors` (the averaged generator)
-and a sheet of samples beside the renders they should be. Each is written beside its place and
-renamed, so a killed run goes on from its last snapshot when started again with the same DIR.
+snapshot `state.pt` (all that resuming needs), the averaged generator, `generator.safetensors` (the
+latest, in half precision, as it is shipped) and a sheet of samples beside the renders they should
+be. Each is written beside its place and renamed, so a killed run goes on from its last snapshot
+when started again with the same DIR.
 
 Weights and batches follow from the seed; the noise inputs of training do not.
 """
@@ -20,11 +21,13 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from models.checkpoints.neutral import save_generator
+from models.checkpoints import load_generator
+from models.checkpoints.neutral import FORMAT, save_generator
 from models.demo.cache import CHUNK, RenderCache, parameters_of, sample_z
 from models.demo.recipe import IMAGE_SIZE, PRESETS, Recipe
 from models.demo.renderer import render
 from models.demo.sheets import save_pair
+from models.demo.shipped import save_halves
 from models.demo.steps import Trainer, processes
 
 SHEET_FIRST = 10_000_000  # faces of the sheets, never in a cache
@@ -37,16 +40,17 @@ class Run:
     renders and writes files.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, start: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.recipe = folder, recipe
         self.rank = dist.get_rank() if processes() > 1 else 0
         cache = RenderCache(folder / "renders", recipe.cache_images, recipe.seed)
         stream = torch.Generator()
+        state_file = folder / "state.pt"
+        given = None if start is None or state_file.exists() else load_generator(start)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.trainer = Trainer(recipe, cache, stream)
-        state_file = folder / "state.pt"
+            self.trainer = Trainer(recipe, cache, stream, given)
         if state_file.exists():
             self.trainer.restore(torch.load(state_file, weights_only=True))
         self._logged_seen = self.trainer.progress.seen
@@ -116,7 +120,9 @@ class Run:
             "adversarial_images": str(trainer.progress.adversarial),
             "recipe": json.dumps(dataclasses.asdict(self.recipe), sort_keys=True),
         }
-        save_generator(trainer.average, self.folder / "generator.safetensors", details)
+        header = FORMAT.header(trainer.average.config.to_json())
+        small = self.folder / "generator.safetensors"
+        save_halves(small, trainer.average.state_dict(), {**header, **details})
         save_generator(trainer.average, self.folder / f"generator-{seen:08d}.safetensors", details)
         self._sheet(self.folder / f"sheet-{seen:08d}.png")
 
@@ -134,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the demo domain's generator.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumes there")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="demo")
+    parser.add_argument("--start", type=Path, help="generator to begin from; may be narrower")
     parser.add_argument("--processes", type=int, default=1, help="that share each batch")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this long")
@@ -164,7 +171,7 @@ def _work(rank: int, folder: Path, recipe: Recipe, arguments: dict[str, Any]) ->
     if (count := arguments["processes"]) > 1:
         meeting = f"file://{folder.resolve()}/rendezvous"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
-    run = Run(folder, recipe)
+    run = Run(folder, recipe, arguments["start"])
     run.train(
         arguments["minutes"] * 60, arguments["log_seconds"], arguments["snapshot_minutes"] * 60
     )

@@ -26,7 +26,7 @@ class TestRegression:
         """
         target = images(1)
         drawn, weights = target.clone(), torch.ones(1, 1, 16, 16)
-        drawn[..., :8, :] += 0.5
+        drawn[..., :8, :] += 0.5 * images(1, seed=1)[..., :8, :]
         weights[..., :8, :] = 9
 
         high = losses.regression(drawn, target, weights)
@@ -34,6 +34,19 @@ class TestRegression:
 
         assert high > 2 * low
         torch.testing.assert_close(high, losses.regression(drawn, target, 7 * weights))
+
+    def test_a_soft_border_costs_more_than_a_shift_of_colour(self):
+        """
+        Of two errors of one size, the one that blurs an edge is the dearer.
+        """
+        target = torch.zeros(1, 3, 16, 16)
+        target[..., 8:] = 1
+        soft, darker = target.clone(), target - 2 * 0.25 / 16
+        soft[..., 7], soft[..., 8] = 0.25, 0.75
+        ones = torch.ones(1, 1, 16, 16)
+
+        assert (soft - target).abs().mean() == pytest.approx((darker - target).abs().mean())
+        assert losses.regression(soft, target, ones) > 10 * losses.regression(darker, target, ones)
 
 
 class TestDetailWeights:

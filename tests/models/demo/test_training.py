@@ -29,10 +29,12 @@ class TestRun:
         """
         trainer = train(tmp_path)
 
-        generator = load_generator(tmp_path / "generator.safetensors")
+        generator = load_generator(tmp_path / "generator-00000024.safetensors")
+        small = load_generator(tmp_path / "generator.safetensors")
         line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
         assert generator.image_shape == (3, 64, 64)
         assert torch.equal(generator.w_avg, trainer.average.w_avg)
+        assert torch.equal(small.w_avg, generator.w_avg.half().float())
         assert (line["pretrained"], line["adversarial"]) == (8, 16)
         assert len(list(tmp_path.glob("sheet-*.png"))) == 1
 
@@ -47,6 +49,22 @@ class TestRun:
         for name, tensor in first.discriminator.state_dict().items():
             assert torch.equal(tensor, resumed.discriminator.state_dict()[name]), name
         assert train(tmp_path).progress.seen == 24
+
+    def test_begins_from_a_generator_that_is_given(self, tmp_path):
+        """
+        A narrower generator is where the training starts, and a snapshot goes before it.
+        """
+        narrow = train(tmp_path / "narrow", generator_channels=(8, 8, 6, 6, 4)).average
+        start = tmp_path / "narrow/generator-00000024.safetensors"
+
+        begun = training.Run(tmp_path / "wide", SMOKE, start)
+        ws = narrow.map(sample_z(0, 2, seed=1))
+        drawn = begun.trainer.average.synthesize(ws)
+        begun.train(seconds=60, log_seconds=60, snapshot_seconds=60)
+        resumed = training.Run(tmp_path / "wide", SMOKE, start)
+
+        torch.testing.assert_close(drawn, narrow.synthesize(ws))
+        assert resumed.trainer.progress.seen == 24
 
     def test_can_be_purely_adversarial(self, tmp_path):
         """
