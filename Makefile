@@ -1,6 +1,6 @@
 # Everything a newcomer, a developer and CI run. `make demo` and `make test` install what they need.
 #
-#   make demo    a labelled dataset from 16 labelled images, and pictures of it (about 6 minutes on two cores)
+#   make demo    a labelled dataset from 16 labelled images, and pictures of it (6 to 12 minutes on two cores)
 #   make test    the tests
 #   make up      the service and its workers, until Ctrl-C
 #   make check   format, lint, types, import contracts, docker files: what CI checks
