@@ -4,7 +4,8 @@ DIR holds the cached renders, `log.jsonl` (one line of losses a minute or so), a
 snapshot `state.pt` (all that resuming needs), the averaged generator, `generator.safetensors` (the
 latest, in half precision, as it is shipped) and a sheet of samples beside the renders they should
 be. Each is written beside its place and renamed, so a killed run goes on from its last snapshot
-when started again with the same DIR.
+when started again with the same DIR. What is shipped takes two runs, the second from the generator
+of the first (README.md beside this file).
 
 Weights and batches follow from the seed; the noise inputs of training do not.
 """

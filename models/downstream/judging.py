@@ -25,7 +25,7 @@ from models.seeding import philox
 from models.segmenter import Segmenter
 
 FEW_PICTURES = 200
-"""So many are few, and seen too often to be learnt from without views of them."""
+"""Up to so many count as few: each is seen hundreds of times, so its random views matter longer."""
 
 _CHECKS = 10
 

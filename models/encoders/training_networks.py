@@ -88,14 +88,14 @@ def learning_on(encoder: Encoder, generator: Generator, space: Whitened) -> Enco
     shape, wanted = (config.num_ws, config.w_dim), (generator.num_ws, generator.w_dim)
     if shape != wanted:
         raise ValueError(f"the encoder's codes are {shape}, but the generator's are {wanted}")
-    made = _folded(encoder.to(generator.w_avg.device), (space.axes / space.spread).T)
+    made = _folded(encoder, (space.axes / space.spread).T)
     made.latent_avg.zero_()
     return made.requires_grad_()
 
 
 def _folded(encoder: Encoder, matrix: Tensor) -> Encoder:
-    """A copy that puts out `matrix` [w_dim, w_dim] @ each of its codes."""
-    made = copy.deepcopy(encoder)
+    """A copy that puts out `matrix` [w_dim, w_dim] @ each of its codes, on the matrix's device."""
+    made = copy.deepcopy(encoder).to(matrix.device)
     for layer in last_layers(made.head):
         codes = layer.weight.reshape(-1, len(matrix), layer.weight.shape[1])  # [codes, w_dim, in]
         layer.weight.copy_((matrix @ codes).flatten(0, 1))
