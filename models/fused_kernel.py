@@ -132,6 +132,38 @@ def _last_layer(above, w3, b3, m, second, k, H2: tl.constexpr, K: tl.constexpr):
 
 
 @triton.jit
+def _pixels(top, left, height, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Rows and columns of a patch's pixels, and which of them are in the image.
+
+    Those beyond it repeat its border; they are never stored.
+    """
+    p = tl.arange(0, ROWS * COLUMNS)
+    row, column = top + p // COLUMNS, left + p % COLUMNS
+    inside = (row < height) & (column < width)
+    return tl.minimum(row, height - 1), tl.minimum(column, width - 1), inside
+
+
+@triton.jit
+def _counted(said, k, K: tl.constexpr, votes, mean, entropy):
+    """Votes, sum of chances and sum of entropies, with what one more member said."""
+    said = tl.where((k < K)[None, :], said, -1e30)  # No chance, and no NaN either.
+    votes += (tl.argmax(said, 1)[:, None] == k[None, :]).to(tl.int32)
+    said -= tl.max(said, 1)[:, None]
+    log_p = said - tl.log(tl.sum(tl.exp(said), 1))[:, None]
+    chance = tl.exp(log_p)
+    return votes, mean + chance.to(tl.float64), entropy - tl.sum(chance * log_p, 1)
+
+
+@triton.jit
+def _decided(votes, mean, entropy, MEMBERS: tl.constexpr, HARD: tl.constexpr):
+    """The class that most members, or the mean of their chances, are for; and how they part."""
+    chance = (mean / MEMBERS).to(tl.float32)
+    best = tl.argmax(votes, 1) if HARD else tl.argmax(chance, 1)
+    of_mean = -tl.sum(chance * tl.log(tl.maximum(chance, 1e-37)), 1)
+    return best, tl.maximum(of_mean - entropy / MEMBERS, 0.0)
+
+
+@triton.jit
 def label_patch(
     finest,
     last,
@@ -187,11 +219,7 @@ def label_patch(
     is_used = tl.arange(0, SAMPLES) < USED
     is_last, is_corner = is_used & (is_corner == 0), is_used & is_corner
 
-    p = tl.arange(0, ROWS * COLUMNS)
-    row, column = top + p // COLUMNS, left + p % COLUMNS
-    inside = (row < height) & (column < width)
-    # Pixels of a patch beyond the image repeat its border; they are never stored.
-    row, column = tl.minimum(row, height - 1), tl.minimum(column, width - 1)
+    row, column, inside = _pixels(top, left, height, width, ROWS, COLUMNS)
     pixel = (image.to(tl.int64) * height + row) * width + column
 
     k = tl.arange(0, K_PADDED)
@@ -219,16 +247,8 @@ def label_patch(
             to = outputs + number * width + column[:, None]
             tl.store(to, said, inside[:, None] & (k < K)[None, :])
         else:
-            said = tl.where((k < K)[None, :], said, -1e30)  # No chance, and no NaN either.
-            votes += (tl.argmax(said, 1)[:, None] == k[None, :]).to(tl.int32)
-            said -= tl.max(said, 1)[:, None]
-            log_p = said - tl.log(tl.sum(tl.exp(said), 1))[:, None]
-            chance = tl.exp(log_p)
-            mean += chance.to(tl.float64)
-            entropy -= tl.sum(chance * log_p, 1)
+            votes, mean, entropy = _counted(said, k, K, votes, mean, entropy)
     if outputs is None:
-        chance = (mean / MEMBERS).to(tl.float32)
-        best = tl.argmax(votes, 1) if HARD else tl.argmax(chance, 1)
-        of_mean = -tl.sum(chance * tl.log(tl.maximum(chance, 1e-37)), 1)
+        best, parted = _decided(votes, mean, entropy, MEMBERS, HARD)
         tl.store(classes + pixel, best.to(tl.uint8), inside)
-        tl.store(uncertainty + pixel, tl.maximum(of_mean - entropy / MEMBERS, 0.0), inside)
+        tl.store(uncertainty + pixel, parted, inside)

@@ -22,7 +22,11 @@ FORMAT = Format("stylegan2-generator", "1", GeneratorConfig.from_json)
 
 
 def save_generator(
-    generator: Generator, path: str | Path, metadata: Mapping[str, str] | None = None
+    generator: Generator,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
 ) -> None:
     """Writes `generator` to `path`, whole or not at all.
 
@@ -30,12 +34,14 @@ def save_generator(
         generator: on any device.
         path: the file; replaced if it exists.
         metadata: more strings to keep, such as where the weights came from.
+        half: in float16, for half the size; loading makes float32 of it again.
 
     Raises:
-        ValueError: `metadata` uses a key this format reserves.
+        ValueError: `metadata` uses a key this format reserves, or a weight is too large for
+            float16.
     """
     header = FORMAT.header(generator.config.to_json())
-    write_tensors(path, generator.state_dict(), header, metadata)
+    write_tensors(path, generator.state_dict(), header, metadata, half=half)
 
 
 def load_neutral(path: str | Path) -> Generator:

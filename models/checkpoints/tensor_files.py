@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -61,8 +62,10 @@ def write_tensors(
     tensors: Mapping[str, Tensor],
     header: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
 ) -> None:
-    """A safetensors file of `tensors` in float32, written whole or not at all.
+    """A safetensors file of `tensors` in float32, or in float16, written whole or not at all.
 
     Equal input gives equal bytes, which the library's own writer does not: the order of its
     header's keys is random. Nor does it do without two copies of everything.
@@ -72,9 +75,10 @@ def write_tensors(
         tensors: on any device.
         header: the metadata of the format.
         metadata: more strings to keep.
+        half: in float16, for half the size; readers make float32 of it again.
 
     Raises:
-        ValueError: `metadata` uses a key of `header`.
+        ValueError: `metadata` uses a key of `header`, or a number is too large for float16.
     """
     if taken := sorted(set(metadata or ()) & set(header)):
         raise ValueError(f"metadata keys are reserved: {taken}")
@@ -82,15 +86,25 @@ def write_tensors(
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(_header_of(ordered, {**header, **(metadata or {})}))
-            for tensor in ordered.values():
-                file.write(tensor.detach().float().cpu().contiguous().numpy().data)
+            file.write(_header_of(ordered, {**header, **(metadata or {})}, half))
+            for key, tensor in ordered.items():
+                file.write(_numbers(key, tensor, half).numpy().data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _header_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+def _numbers(key: str, tensor: Tensor, half: bool) -> Tensor:
+    """What a file holds of `tensor`, on the CPU."""
+    numbers = tensor.detach().float().cpu().contiguous()
+    if not half:
+        return numbers
+    if numbers.numel() and numbers.abs().max() > torch.finfo(torch.float16).max:
+        raise ValueError(f"{key} has numbers that are too large for float16")
+    return numbers.half()
+
+
+def _header_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], half: bool) -> bytes:
     """What stands before the numbers, which follow in the order of `tensors`.
 
     The format is the header's length as little-endian uint64, then the header as JSON padded with
@@ -99,9 +113,9 @@ def _header_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> by
     entries: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for key, tensor in tensors.items():
-        start, end = end, end + 4 * tensor.numel()
+        start, end = end, end + (2 if half else 4) * tensor.numel()
         entries[key] = {
-            "dtype": "F32",
+            "dtype": "F16" if half else "F32",
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }

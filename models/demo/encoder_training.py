@@ -19,9 +19,7 @@ from models.checkpoints import load_encoder, load_generator
 from models.configs import EncoderTrainingConfig
 from models.demo.cache import to_uint8
 from models.demo.quality import renders
-from models.demo.shipped import save_halves
-from models.encoders.encoder import Encoder, own_tensors
-from models.encoders.neutral import FORMAT
+from models.encoders.neutral import save_encoder
 from models.encoders.training import train_encoder
 from models.perceptual import random_distance
 from models.progress import silent
@@ -85,14 +83,10 @@ def train(
     encoder, record = train_encoder(
         generator, distance, recipe, silent, faces, Folder(folder), begun
     )
-    _save(encoder, folder / "encoder.safetensors", recipe)
+    # In half precision it is small enough to ship.
+    details = {"recipe": recipe.model_dump_json()}
+    save_encoder(encoder, folder / "encoder.safetensors", details, half=True)
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-def _save(encoder: Encoder, path: Path, recipe: EncoderTrainingConfig) -> None:
-    """The project's own encoder file, but in half precision."""
-    header = FORMAT.header(encoder.config.to_json())
-    save_halves(path, own_tensors(encoder), {**header, "recipe": recipe.model_dump_json()})
 
 
 def main() -> None:

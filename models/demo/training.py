@@ -23,12 +23,11 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from models.checkpoints import load_generator
-from models.checkpoints.neutral import FORMAT, save_generator
+from models.checkpoints.neutral import save_generator
 from models.demo.cache import CHUNK, RenderCache, parameters_of, sample_z
 from models.demo.recipe import IMAGE_SIZE, PRESETS, Recipe
 from models.demo.renderer import render
 from models.demo.sheets import save_pair
-from models.demo.shipped import save_halves
 from models.demo.steps import Trainer, processes
 
 SHEET_FIRST = 10_000_000  # faces of the sheets, never in a cache
@@ -121,9 +120,7 @@ class Run:
             "adversarial_images": str(trainer.progress.adversarial),
             "recipe": json.dumps(dataclasses.asdict(self.recipe), sort_keys=True),
         }
-        header = FORMAT.header(trainer.average.config.to_json())
-        small = self.folder / "generator.safetensors"
-        save_halves(small, trainer.average.state_dict(), {**header, **details})
+        save_generator(trainer.average, self.folder / "generator.safetensors", details, half=True)
         save_generator(trainer.average, self.folder / f"generator-{seen:08d}.safetensors", details)
         self._sheet(self.folder / f"sheet-{seen:08d}.png")
 

@@ -16,7 +16,11 @@ FORMAT = Format("stylegan2-encoder", "1", EncoderConfig.from_json)
 
 
 def save_encoder(
-    encoder: Encoder, path: str | Path, metadata: Mapping[str, str] | None = None
+    encoder: Encoder,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
 ) -> None:
     """Writes `encoder` to `path`, whole or not at all; its generator has a file of its own.
 
@@ -24,12 +28,14 @@ def save_encoder(
         encoder: on any device.
         path: the file; replaced if it exists.
         metadata: more strings to keep, such as where the weights came from.
+        half: in float16, for half the size; loading makes float32 of it again.
 
     Raises:
-        ValueError: `metadata` uses a key this format reserves.
+        ValueError: `metadata` uses a key this format reserves, or a weight is too large for
+            float16.
     """
     header = FORMAT.header(encoder.config.to_json())
-    write_tensors(path, own_tensors(encoder), header, metadata)
+    write_tensors(path, own_tensors(encoder), header, metadata, half=half)
 
 
 def load_neutral_encoder(path: str | Path) -> Encoder:

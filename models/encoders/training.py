@@ -66,8 +66,8 @@ def train_encoder(
         `mean` code's figures, the `curve` and its point `kept`, the one of least distance.
 
     Raises:
-        ValueError: `reals` do not fit, images are not in colour or too small, the snapshot is of
-            another training, or the learning rate made it diverge.
+        ValueError: `reals` or `start` do not fit, images are not in colour or too small, the
+            snapshot is of another training, or the learning rate made it diverge.
     """
     learner = Learner(generator, distance, config, checked(reals, generator), start)
     if keeper is not None and (state := keeper.load(SNAPSHOT)) is not None:

@@ -74,6 +74,30 @@ class TestRoundTrip:
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
+    def test_half_precision_takes_two_bytes_a_number(self, generator, tmp_path):
+        """
+        Numbers are rounded to float16 in the file, and are float32 again when loaded.
+        """
+        save_generator(generator, tmp_path / "half", half=True)
+        save_generator(generator, tmp_path / "whole")
+        loaded = load_generator(tmp_path / "half")
+
+        for key, tensor in generator.state_dict().items():
+            assert torch.equal(tensor.half().float(), loaded.state_dict()[key]), key
+        numbers = sum(tensor.numel() for tensor in generator.state_dict().values())
+        sizes = [(tmp_path / name).stat().st_size for name in ("whole", "half")]
+        assert sizes[0] - sizes[1] >= 2 * numbers
+
+    def test_numbers_too_large_for_half_precision_are_refused(self, generator, tmp_path):
+        """
+        The tensor is named, and no file is left.
+        """
+        generator.w_avg[0] = 7e4
+
+        with pytest.raises(ValueError, match="w_avg has numbers that are too large"):
+            save_generator(generator, tmp_path / "g", half=True)
+        assert not list(tmp_path.iterdir())
+
     def test_reserved_metadata_is_refused(self, generator, tmp_path):
         """
         A writer cannot replace the description.
